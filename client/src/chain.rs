@@ -1,0 +1,141 @@
+//! A chain to read from and to submit to: a node by RPC, or one inside the process.
+
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod rpc;
+
+use crate::error::ProgramError;
+use async_trait::async_trait;
+use solana_program::{hash::Hash, instruction::Instruction, pubkey::Pubkey};
+use solana_keypair::Keypair;
+use solana_signature::Signature;
+use thiserror::Error;
+
+/// How sure a node must be before it shows something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Commitment {
+    /// Voted for by two thirds of the stake; a fork can still take it back.
+    Confirmed,
+    /// Rooted: it stays.
+    #[default]
+    Finalized,
+}
+
+/// An account, as it was at a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountAt {
+    /// The slot the node answered for.
+    pub slot: u64,
+    /// The program that owns it.
+    pub owner: Pubkey,
+    /// What it holds, in lamports.
+    pub lamports: u64,
+    /// Its data, discriminator included.
+    pub data: Vec<u8>,
+}
+
+/// A transaction that landed and succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// Its signature.
+    pub signature: Signature,
+    /// The slot of its block, where the node says it.
+    pub slot: Option<u64>,
+    /// What it logged, where the node still has it.
+    pub logs: Vec<String>,
+}
+
+/// Why the chain did not answer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ChainError {
+    /// The node is not there, or answered with an error of its own.
+    #[error("the node {node} does not answer: {why}; check that it runs and that the address is right")]
+    Unreachable {
+        /// The node's address, without credentials.
+        node: String,
+        /// What happened.
+        why: String,
+    },
+    /// The node answered with something that cannot be.
+    #[error("the node {node} answered {what}")]
+    Unusable {
+        /// The node's address, without credentials.
+        node: String,
+        /// With what.
+        what: String,
+    },
+}
+
+/// Why a transaction did not succeed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SubmitError {
+    /// The program refused it; nothing changed.
+    #[error("refused by the program: {error}")]
+    Refused {
+        /// The program's error.
+        error: ProgramError,
+        /// What the transaction logged.
+        logs: Vec<String>,
+    },
+    /// It failed otherwise; nothing changed.
+    #[error("the transaction failed: {why}")]
+    Failed {
+        /// The runtime's reason.
+        why: String,
+        /// What the transaction logged.
+        logs: Vec<String>,
+    },
+    /// It was sent, and it is not known whether it landed. Submitting it again is safe: an order is taken once.
+    #[error("sent as {signature}, but not seen to land: {why}; submit it again, an order is taken once")]
+    Unknown {
+        /// The signature to look for.
+        signature: Signature,
+        /// What happened.
+        why: String,
+    },
+    /// The transaction could not be built or signed.
+    #[error("the transaction cannot be built: {0}")]
+    Unbuildable(String),
+    /// The node did not answer.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// Reads accounts.
+#[async_trait]
+pub trait ReadAccounts: Send + Sync {
+    /// The account at `address`, `None` if there is none.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError>;
+
+    /// The hash of the chain's first block: which chain this is.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn genesis_hash(&self) -> Result<Hash, ChainError>;
+
+    /// The chain's clock, Unix seconds.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn now(&self) -> Result<i64, ChainError>;
+}
+
+/// Submits transactions.
+#[async_trait]
+pub trait Submit: ReadAccounts {
+    /// Signs the instructions, sends them as one transaction, and waits until it has landed at confirmed or failed. The
+    /// first signer pays.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn submit(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Landed, SubmitError>;
+
+    /// Gives `lamports` to `address`, where the chain has a faucet.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn airdrop(&self, address: &Pubkey, lamports: u64) -> Result<(), SubmitError>;
+}

@@ -1,0 +1,15 @@
+//! Everything a program outside the chain needs to talk to the rebate program: addresses, instructions, accounts,
+//! events, signing records, and submitting them to a chain.
+
+pub mod account;
+pub mod address;
+pub mod block;
+pub mod chain;
+pub mod error;
+pub mod event;
+pub mod explorer;
+pub mod instruction;
+pub mod oracle;
+pub mod platform_id;
+
+pub use solana_program::pubkey::Pubkey;

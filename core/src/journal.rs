@@ -1,0 +1,55 @@
+//! The journal: a Merkle mountain range over every event a platform ever emitted.
+//!
+//! Hashes are those of RFC 6962 §2.1: `SHA-256(0x00 ‖ event bytes)` for a leaf, `SHA-256(0x01 ‖ left ‖ right)` for a
+//! node. The root over all leaves is the RFC's tree head, so any certificate-transparency library can check a proof.
+
+use crate::units::JournalIndex;
+use solana_sha256_hasher::hashv;
+
+/// A SHA-256 hash.
+pub type Hash = [u8; 32];
+
+/// The tallest peak a journal can have; 2^40 events are a million a second for twelve days, or a million a day for
+/// three thousand years.
+pub const MAX_PEAKS: usize = 40;
+
+/// The hash of an event as a leaf.
+pub fn leaf(event: &[u8]) -> Hash {
+    hashv(&[&[0], event]).to_bytes()
+}
+
+/// The hash of two neighbouring nodes.
+pub fn node(left: &Hash, right: &Hash) -> Hash {
+    hashv(&[&[1], left, right]).to_bytes()
+}
+
+/// The journal holds 2^40 events and takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalFull;
+
+/// Appends a leaf to a journal of `count` leaves and returns its index.
+///
+/// `peaks[h]` is the root of a complete tree of `2^h` leaves, meaningful where bit `h` of `count` is set.
+///
+/// # Errors
+/// [`JournalFull`] at 2^40 leaves, or where `peaks` is too short for the next one; nothing was changed.
+pub fn append(count: &mut u64, peaks: &mut [Hash], leaf: Hash) -> Result<JournalIndex, JournalFull> {
+    let next = count.checked_add(1).ok_or(JournalFull)?;
+    let height = count.trailing_ones() as usize;
+    let (complete, rest) = peaks.split_at_mut_checked(height).ok_or(JournalFull)?;
+    let slot = rest.first_mut().ok_or(JournalFull)?;
+    *slot = complete.iter().fold(leaf, |right, left| node(left, &right));
+    let index = JournalIndex(*count);
+    *count = next;
+    Ok(index)
+}
+
+/// The tree head over `count` leaves (RFC 6962 `MTH`). SHA-256 of nothing for an empty journal.
+pub fn root(count: u64, peaks: &[Hash]) -> Hash {
+    peaks
+        .iter()
+        .enumerate()
+        .filter(|(height, _)| count.checked_shr(*height as u32).is_some_and(|bits| bits & 1 == 1))
+        .fold(None, |right: Option<Hash>, (_, peak)| Some(right.map_or(*peak, |right| node(peak, &right))))
+        .unwrap_or_else(|| hashv(&[]).to_bytes())
+}

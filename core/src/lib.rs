@@ -1,0 +1,19 @@
+//! The rules of the rebate system, decided in one place.
+//!
+//! The on-chain program, the simulator, the verifier and the tests all call this crate; none of them decides
+//! anything itself. It is `no_std`, integer-only and does no I/O, so the same bytes in give the same bytes out
+//! wherever it runs.
+#![no_std]
+
+extern crate alloc;
+
+pub mod evaluate;
+pub mod journal;
+pub mod message;
+pub mod order;
+pub mod outcome;
+pub mod payment;
+pub mod refusal;
+pub mod rule;
+pub mod time;
+pub mod units;

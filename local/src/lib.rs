@@ -1,0 +1,7 @@
+//! What one machine lends the project: a private Postgres for the demo and the tests, made from the system's binaries.
+
+pub mod postgres;
+mod run;
+
+pub use postgres::{AsRoot, LocalPostgres, LocalPostgresError, Settings};
+pub use run::{RunError, run_with_postgres};

@@ -1,0 +1,46 @@
+//! The command `rebate-local`, for the Makefile: it builds while the other crates do not.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use rebate_local::{Settings, run_with_postgres};
+
+/// Runs a command with a Postgres of its own.
+#[derive(Parser)]
+#[command(name = "rebate-local")]
+enum Command {
+    /// Runs COMMAND with DATABASE_URL set to a private Postgres, which stops afterwards. A DATABASE_URL that is set
+    /// already stays as it is.
+    Postgres {
+        /// The cluster's folder; made if there is none.
+        #[arg(long, default_value = ".local/postgres")]
+        dir: PathBuf,
+        /// For tests: do not wait for the disk. A crash of the machine may lose the cluster.
+        #[arg(long)]
+        volatile: bool,
+        /// What to run.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Command::Postgres {
+        dir,
+        volatile,
+        command,
+    } = Command::parse();
+    let settings = if volatile {
+        Settings::for_tests()
+    } else {
+        Settings::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime
+        .block_on(run_with_postgres(&dir, &settings, &command))?
+        .into())
+}

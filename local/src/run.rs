@@ -1,0 +1,73 @@
+//! Runs a command that finds a Postgres in `DATABASE_URL`.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::postgres::{LocalPostgres, LocalPostgresError, Settings};
+
+/// Why the command did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no Postgres for it.
+    #[error(transparent)]
+    Postgres(#[from] LocalPostgresError),
+    /// The command could not be started.
+    #[error("cannot run {command}: {source}; is it installed and on PATH?")]
+    Command {
+        /// The command's first word.
+        command: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// No command was given.
+    #[error("no command to run; write it after --")]
+    NoCommand,
+}
+
+/// Runs `command` with `DATABASE_URL` set to a database on a private Postgres in `dir`, or as it is where it is set
+/// already, and returns the command's exit code, as a shell would tell it. A server started for it stops after it.
+pub async fn run_with_postgres(
+    dir: &Path,
+    settings: &Settings,
+    command: &[OsString],
+) -> Result<u8, RunError> {
+    let [program, arguments @ ..] = command else {
+        return Err(RunError::NoCommand);
+    };
+    let failed = |source| RunError::Command {
+        command: program.to_string_lossy().into(),
+        source,
+    };
+
+    // A terminal's Ctrl-C reaches the command too. Postgres must outlive the command, so we wait for it to end.
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut told_to_stop = signal(SignalKind::terminate()).map_err(failed)?;
+
+    let postgres = LocalPostgres::from_env_or_start(dir, settings)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("DATABASE_URL", postgres.maintenance_url())
+        .spawn()
+        .map_err(failed)?;
+    let status = loop {
+        tokio::select! {
+            ended = child.wait() => break ended.map_err(failed)?,
+            _ = interrupted.recv() => {}
+            _ = told_to_stop.recv() => {
+                let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+                if let Some(pid) = pid {
+                    let _already_gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                }
+            }
+        }
+    };
+    postgres.stop()?;
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}

@@ -1,0 +1,154 @@
+//! Records the payments of a signed message.
+
+use crate::{
+    error::RebateError,
+    events::{OutcomeEntry, PaymentRecorded},
+    journal::Emitter,
+    log, signed_message,
+    state::{Journal, OrderPage, Platform, RuleBookAccount, User, order_page},
+};
+use alloc::vec::Vec;
+use anchor_lang::prelude::*;
+use rebate_core::{
+    evaluate::{self, Balances},
+    message,
+    outcome::Outcome,
+    payment::Payment,
+    refusal::Refusal,
+    units::{PaymentNumber, Timestamp},
+};
+
+/// Behind these come, for each record in order, the account of its user and the order page of its day and shard.
+/// Anybody may submit: what counts is who signed.
+#[event_cpi]
+#[derive(Accounts)]
+pub struct RecordPayments {
+    pub platform: Account<Platform>,
+    #[account(mut, constraint = anchor_lang::address_eq(&rule_book.platform, platform.address()) @ RebateError::WrongPlatform)]
+    pub rule_book: RuleBookAccount,
+    #[account(mut, constraint = anchor_lang::address_eq(&journal.platform, platform.address()) @ RebateError::WrongPlatform)]
+    pub journal: Account<Journal>,
+    /// The framework checks the sysvar's address.
+    pub instructions: Sysvar<SysvarInstructions>,
+}
+
+/// - The platform must be running.
+/// - The message in the Ed25519 instruction just before must be signed by an oracle key valid now, for this program and
+///   this platform.
+/// - Record by record: a refused one changes nothing, gets a log line with its reason, and the others go on. If every
+///   one is refused, the instruction fails with the first one's error.
+/// - Each accepted record emits `PaymentRecorded`.
+pub fn handle(ctx: &mut Context<RecordPayments>) -> Result<()> {
+    ctx.accounts.platform.require_running()?;
+    let passed = ctx.remaining_accounts()?;
+    let accounts = &mut ctx.accounts;
+    let platform = &accounts.platform;
+    let now = Clock::get()?.unix_timestamp;
+    let ed25519 = signed_message::instruction_before(&accounts.instructions)?;
+    let signed = signed_message::read(&ed25519, platform, now)?;
+    let mut records =
+        message::open(signed.bytes, ctx.program_id.as_array(), platform.address().as_array()).map_err(RebateError::from)?;
+    require!(passed.len() == records.left().saturating_mul(2), RebateError::WrongAccounts);
+
+    let mut emitter = Emitter::new(&accounts.event_authority, ctx.bumps.event_authority, ctx.program_id);
+    let mut outcomes = Vec::with_capacity(accounts.rule_book.len());
+    let mut accounts_of_records = passed.chunks_exact(2);
+    let mut first_refusal = None;
+    let mut accepted = 0u64;
+    while let Some(payment) = records.next_payment().map_err(RebateError::from)? {
+        let Some([user, page]) = accounts_of_records.next() else { return Err(RebateError::WrongAccounts.into()) };
+        // SAFETY: the framework refuses a trailing account that is one of the declared ones; `record` drops both
+        // before the next record, and they cannot be one account, having different discriminators.
+        let (mut user, load_page) =
+            unsafe { (Account::<User>::load_mut(*user)?, || Account::<OrderPage>::load_mut(*page)) };
+        require!(user.is(platform.address(), &payment.user), RebateError::WrongUser);
+
+        match record(platform, &mut accounts.rule_book, &mut user, load_page, now, &payment, &mut outcomes)? {
+            Err(refusal) => {
+                log::refused(&payment.order, refusal);
+                first_refusal = first_refusal.or(Some(refusal));
+            }
+            Ok(number) => {
+                accepted = accepted.saturating_add(1);
+                log::accepted(platform, &payment.order, &outcomes);
+                emitter.emit(&mut accounts.journal, |index| PaymentRecorded {
+                    journal_index: index.0,
+                    at: now,
+                    platform: platform.address().to_bytes(),
+                    oracle: signed.oracle.key,
+                    order: payment.order.0,
+                    user: payment.user.0,
+                    amount: payment.amount.0,
+                    paid_at: payment.paid_at.0,
+                    product: payment.product,
+                    streamer: payment.streamer,
+                    session: payment.session,
+                    tier: payment.tier,
+                    segments: payment.segments,
+                    number: number.0,
+                    outcomes: outcomes.iter().map(OutcomeEntry::from).collect(),
+                })?;
+            }
+        }
+    }
+    match (accepted, first_refusal) {
+        (0, Some(refusal)) => Err(RebateError::from(refusal).into()),
+        _ => {
+            let book = &mut accounts.rule_book;
+            book.payments = book.payments.saturating_add(accepted);
+            Ok(())
+        }
+    }
+}
+
+/// Decides and stores one record. The outer error fails the whole instruction; the inner refusal, this record.
+fn record(
+    platform: &Account<Platform>,
+    book: &mut RuleBookAccount,
+    user: &mut User,
+    load_page: impl FnOnce() -> Result<Account<OrderPage>>,
+    now: i64,
+    payment: &Payment,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<core::result::Result<PaymentNumber, Refusal>> {
+    if let Err(refusal) = payment.admit(Timestamp(now), platform.max_lateness()) {
+        return Ok(Err(refusal));
+    }
+    // Only now: the page of a record that is too late may be closed.
+    let mut page = load_page()?;
+    require!(page.is_for(platform.address(), platform.order_shards, payment), RebateError::WrongOrderPage);
+    let place = match order_page::look_up(&page, payment)? {
+        Ok(place) => place,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let number = user.next_payment();
+    let context = evaluate::Context {
+        rules: book.as_slice(),
+        offsets: platform.offsets(),
+        number,
+        balances: user.balances(),
+    };
+    let balances: Balances = match evaluate::evaluate(payment, &context, outcomes) {
+        Ok(balances) => balances,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    order_page::take(&mut page, place, payment)?;
+    evaluate::commit(book.as_mut_slice(), outcomes);
+    user.apply(number, &balances);
+    Ok(Ok(number))
+}
+
+impl From<&Outcome> for OutcomeEntry {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            rule: outcome.rule.0,
+            version: outcome.version.0,
+            reason: outcome.reason as u8,
+            clause: outcome.clause,
+            asset: outcome.asset.0,
+            amount: outcome.amount.0,
+            before: outcome.before.0,
+            after: outcome.after.0,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The accounts. Each begins with the framework's eight-byte discriminator, which the sizes here leave out.
+
+mod journal;
+pub mod order_page;
+mod platform;
+pub mod rule_book;
+mod user;
+
+pub use journal::Journal;
+pub use order_page::OrderPage;
+pub use platform::{Asset, MAX_OFFSETS, MAX_ORACLES, OracleKey, Platform, UtcOffsetRow};
+pub use rule_book::{MAX_RULES, RuleBook, RuleBookAccount};
+pub use user::User;
+
+/// The layout version this program writes into every account.
+pub const VERSION: u8 = 1;
