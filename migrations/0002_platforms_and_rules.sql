@@ -52,7 +52,11 @@ CREATE TABLE rules (
     effective_at  bigint        NOT NULL,
     -- 0 while there is no later version.
     superseded_at bigint        NOT NULL DEFAULT 0,
-    -- Condition and effect, as the API shows them.
+    -- Condition and effect. Fields, operators and kinds by the names and signs that rule files use; u64 as strings, since
+    -- JSON readers lose them otherwise; an `any` value is the bit set itself:
+    -- {"condition": [{"clause": 0, "negated": false, "field": "payment_number", "operator": "==", "value": "1"}],
+    --  "effect": {"kind": "fixed", "asset": 1, "amount": "1000"}
+    --         or {"kind": "ratio", "asset": 1, "bps": 2000, "min": "0", "max": "100000"}}  (max "0": no limit)
     definition    jsonb         NOT NULL,
     published_at  timestamptz   NOT NULL,
     journal_index bigint        NOT NULL,
