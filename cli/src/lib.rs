@@ -1,1 +1,3 @@
 //! placeholder
+
+pub use rebate_local as local;

@@ -1,1 +1,4 @@
-//! placeholder
+//! What the tests that cross folders share.
+
+pub mod artifacts;
+pub mod database;
