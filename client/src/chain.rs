@@ -4,11 +4,19 @@
 pub mod embedded;
 pub mod rpc;
 
-use crate::error::ProgramError;
+use crate::{
+    address::{ED25519, PROGRAM},
+    error::ProgramError,
+};
 use async_trait::async_trait;
-use solana_program::{hash::Hash, instruction::Instruction, pubkey::Pubkey};
+use solana_program::{
+    hash::Hash,
+    instruction::{Instruction, InstructionError},
+    pubkey::Pubkey,
+};
 use solana_keypair::Keypair;
 use solana_signature::Signature;
+use solana_transaction_error::TransactionError;
 use thiserror::Error;
 
 /// How sure a node must be before it shows something.
@@ -138,4 +146,21 @@ pub trait Submit: ReadAccounts {
     /// # Errors
     /// [`SubmitError`].
     async fn airdrop(&self, address: &Pubkey, lamports: u64) -> Result<(), SubmitError>;
+}
+
+/// What a failed transaction comes to: the program's own error where it is one.
+fn failure(error: &TransactionError, instructions: &[Instruction], logs: Vec<String>) -> SubmitError {
+    let TransactionError::InstructionError(index, reason) = error else {
+        return SubmitError::Failed { why: error.to_string(), logs };
+    };
+    let program = instructions.get(usize::from(*index)).map(|instruction| instruction.program_id);
+    match reason {
+        InstructionError::Custom(code) if program == Some(PROGRAM) => {
+            SubmitError::Refused { error: ProgramError { code: *code }, logs }
+        }
+        InstructionError::Custom(_) if program == Some(ED25519) => {
+            SubmitError::Failed { why: "the signature does not verify".to_owned(), logs }
+        }
+        reason => SubmitError::Failed { why: format!("instruction {index}: {reason}"), logs },
+    }
 }

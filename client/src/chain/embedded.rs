@@ -1,0 +1,248 @@
+//! A chain inside the process: LiteSVM with the real program, one block a transaction.
+//!
+//! For tests and for a demonstration that needs no validator. There are no forks here: what is produced is final.
+
+use super::{AccountAt, ChainError, Landed, ReadAccounts, Submit, SubmitError, failure};
+use crate::{
+    address::PROGRAM,
+    block::{Block, InnerInstruction, Transaction},
+};
+use async_trait::async_trait;
+use litesvm::{LiteSVM, types::FailedTransactionMetadata};
+use solana_keypair::Keypair;
+use solana_message::{Message, VersionedMessage};
+use solana_program::{clock::Clock, hash::Hash, instruction::Instruction, pubkey::Pubkey};
+use solana_signer::Signer;
+use solana_transaction::versioned::VersionedTransaction;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// The program could not be loaded.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("cannot load the program {path}: {why}; `make program` builds it")]
+pub struct LoadError {
+    /// Where it was looked for.
+    pub path: String,
+    /// What happened.
+    pub why: String,
+}
+
+/// A handle to the chain; clones share it.
+#[derive(Clone)]
+pub struct EmbeddedChain {
+    state: Arc<Mutex<State>>,
+    tip: Arc<watch::Sender<u64>>,
+}
+
+struct State {
+    svm: LiteSVM,
+    /// By slot: block `n` has slot `n`.
+    blocks: Vec<Block>,
+    /// What the chain's clock shows instead of the machine's, Unix seconds.
+    clock: Option<i64>,
+}
+
+impl EmbeddedChain {
+    /// A new chain with the program at `program` (a built `.so`) deployed.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the file is not there or is no program.
+    pub fn start(program: &Path) -> Result<Self, LoadError> {
+        let failed = |why: String| LoadError { path: program.display().to_string(), why };
+        let mut svm = LiteSVM::new().with_transaction_history(0);
+        svm.add_program_from_file(PROGRAM, program).map_err(|error| failed(error.to_string()))?;
+        // A key drawn at random makes every embedded chain another one, so that a database of an earlier one is
+        // recognised.
+        let hash = Hash::new_from_array(Keypair::new().pubkey().to_bytes());
+        svm.warp_to_slot(0);
+        let genesis = Block {
+            slot: 0,
+            hash,
+            parent_slot: 0,
+            parent_hash: Hash::default(),
+            time: Some(machine_time()),
+            transactions: Vec::new(),
+        };
+        let state = State { svm, blocks: vec![genesis], clock: None };
+        Ok(Self { state: Arc::new(Mutex::new(state)), tip: Arc::new(watch::Sender::new(0)) })
+    }
+
+    /// Stops the chain's clock at `now`, Unix seconds; `None` lets it follow the machine's again.
+    pub fn set_clock(&self, now: Option<i64>) {
+        self.lock().clock = now;
+    }
+
+    /// Which chain this is.
+    pub fn first_hash(&self) -> Hash {
+        self.lock().blocks.first().map(|block| block.hash).unwrap_or_default()
+    }
+
+    /// The slot of the last block.
+    pub fn tip(&self) -> u64 {
+        *self.tip.borrow()
+    }
+
+    /// The block of `slot`, if there is one already.
+    pub fn block(&self, slot: u64) -> Option<Block> {
+        self.lock().blocks.get(usize::try_from(slot).ok()?).cloned()
+    }
+
+    /// The next block after `slot`, if there is one already.
+    pub fn block_after(&self, slot: u64) -> Option<Block> {
+        self.block(slot.checked_add(1)?)
+    }
+
+    /// Waits until there is a block after `slot`.
+    pub async fn produced(&self, slot: u64) {
+        let mut tip = self.tip.subscribe();
+        // The sender lives in `self`, so that this cannot fail.
+        let _ = tip.wait_for(|tip| *tip > slot).await;
+    }
+
+    /// Runs one transaction with a block of its own and says what it cost as well.
+    ///
+    /// # Errors
+    /// [`SubmitError`], apart from the variants about a node that does not answer.
+    pub fn execute(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Executed, SubmitError> {
+        let payer = signers.first().map(|signer| signer.pubkey());
+        let mut state = self.lock();
+        let hash = state.svm.latest_blockhash();
+        let message = VersionedMessage::Legacy(Message::new_with_blockhash(instructions, payer.as_ref(), &hash));
+        let transaction = VersionedTransaction::try_new(message, signers)
+            .map_err(|error| SubmitError::Unbuildable(error.to_string()))?;
+        let executed = state.produce(transaction, instructions);
+        let tip = state.tip();
+        drop(state);
+        self.tip.send_replace(tip);
+        executed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves a chain whose blocks are still whole: they are pushed last.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction that succeeded, and its cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// Where it landed.
+    pub landed: Landed,
+    /// Compute units, of all its instructions.
+    pub compute_units: u64,
+    /// Its size on the wire, in bytes.
+    pub bytes: usize,
+}
+
+fn machine_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl State {
+    fn tip(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.slot)
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.unwrap_or_else(machine_time)
+    }
+
+    fn produce(
+        &mut self,
+        transaction: VersionedTransaction,
+        instructions: &[Instruction],
+    ) -> Result<Executed, SubmitError> {
+        let (slot, now) = (self.tip().saturating_add(1), self.now());
+        self.svm.warp_to_slot(slot);
+        let mut clock: Clock = self.svm.get_sysvar();
+        clock.unix_timestamp = now;
+        self.svm.set_sysvar(&clock);
+
+        let accounts = transaction.message.static_account_keys().to_vec();
+        // What the transaction weighs on the wire: its signatures behind a length of one byte, then the message.
+        let bytes = transaction
+            .signatures
+            .len()
+            .saturating_mul(64)
+            .saturating_add(1)
+            .saturating_add(transaction.message.serialize().len());
+        let result = self.svm.send_transaction(transaction);
+        let (meta, failed) = match &result {
+            Ok(meta) => (meta, false),
+            Err(FailedTransactionMetadata { meta, .. }) => (meta, true),
+        };
+        let inner = meta
+            .inner_instructions
+            .iter()
+            .flatten()
+            .map(|inner| InnerInstruction {
+                program: inner.instruction.program_id_index,
+                accounts: inner.instruction.accounts.clone(),
+                data: inner.instruction.data.clone(),
+            })
+            .collect();
+        let signature = meta.signature;
+        self.svm.expire_blockhash();
+        let (parent_slot, parent_hash) =
+            self.blocks.last().map(|block| (block.slot, block.hash)).unwrap_or_default();
+        self.blocks.push(Block {
+            slot,
+            hash: self.svm.latest_blockhash(),
+            parent_slot,
+            parent_hash,
+            time: Some(now),
+            transactions: vec![Transaction { signature, failed, accounts, inner }],
+        });
+        match result {
+            Ok(meta) => Ok(Executed {
+                landed: Landed { signature, slot: Some(slot), logs: meta.logs },
+                compute_units: meta.compute_units_consumed,
+                bytes,
+            }),
+            Err(failed) => Err(failure(&failed.err, instructions, failed.meta.logs)),
+        }
+    }
+}
+
+#[async_trait]
+impl ReadAccounts for EmbeddedChain {
+    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+        let state = self.lock();
+        let slot = state.tip();
+        Ok(state.svm.get_account(address).map(|account| AccountAt {
+            slot,
+            owner: account.owner,
+            lamports: account.lamports,
+            data: account.data,
+        }))
+    }
+
+    async fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        Ok(self.first_hash())
+    }
+
+    async fn now(&self) -> Result<i64, ChainError> {
+        Ok(self.lock().now())
+    }
+}
+
+#[async_trait]
+impl Submit for EmbeddedChain {
+    async fn submit(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Landed, SubmitError> {
+        self.execute(instructions, signers).map(|executed| executed.landed)
+    }
+
+    async fn airdrop(&self, address: &Pubkey, lamports: u64) -> Result<(), SubmitError> {
+        match self.lock().svm.airdrop(address, lamports) {
+            Ok(_) => Ok(()),
+            Err(failed) => Err(failure(&failed.err, &[], failed.meta.logs)),
+        }
+    }
+}
+

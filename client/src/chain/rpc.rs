@@ -1,0 +1,234 @@
+//! A node, by JSON-RPC.
+
+use super::{AccountAt, ChainError, Commitment, Landed, ReadAccounts, Submit, SubmitError, failure};
+use async_trait::async_trait;
+use backon::{ExponentialBuilder, Retryable};
+use solana_client::{
+    client_error::{ClientError, ClientErrorKind},
+    nonblocking::rpc_client::RpcClient,
+    rpc_config::{RpcSendTransactionConfig, RpcTransactionConfig},
+    rpc_request::{RpcError, RpcResponseErrorData},
+};
+use solana_commitment_config::{CommitmentConfig, CommitmentLevel};
+use solana_keypair::Keypair;
+use solana_message::{Message, VersionedMessage};
+use solana_program::{clock::Clock, hash::Hash, instruction::Instruction, pubkey::Pubkey, sysvar};
+use solana_signature::Signature;
+use solana_signer::Signer;
+use solana_transaction::versioned::VersionedTransaction;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How often a sent transaction is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often a transaction that was not seen yet is sent again: a leader may drop it.
+const RESEND: Duration = Duration::from_secs(2);
+
+/// A blockhash is taken for 150 slots of 400 ms; after that the transaction cannot land any more.
+const EXPIRY: Duration = Duration::from_secs(90);
+
+impl Commitment {
+    /// The same for the RPC client.
+    pub fn config(self) -> CommitmentConfig {
+        match self {
+            Self::Confirmed => CommitmentConfig::confirmed(),
+            Self::Finalized => CommitmentConfig::finalized(),
+        }
+    }
+}
+
+/// A node's address without user name, password, path and query: providers put keys there.
+pub fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+/// A node; clones share its connections.
+#[derive(Clone)]
+pub struct RpcChain {
+    client: Arc<RpcClient>,
+    node: String,
+}
+
+impl RpcChain {
+    /// The node at `url`, read at `commitment`. Submitting always waits for confirmed.
+    pub fn new(url: &str, commitment: Commitment) -> Self {
+        let client = RpcClient::new_with_commitment(url.to_owned(), commitment.config());
+        Self { client: Arc::new(client), node: without_secrets(url) }
+    }
+
+    /// The client underneath.
+    pub fn client(&self) -> &RpcClient {
+        &self.client
+    }
+
+    fn unreachable(&self, error: &ClientError) -> ChainError {
+        ChainError::Unreachable { node: self.node.clone(), why: describe(error) }
+    }
+
+    async fn retrying<T, F>(&self, call: impl FnMut() -> F) -> Result<T, ChainError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        call.retry(ExponentialBuilder::default().with_max_times(4))
+            .when(|error: &ClientError| is_transport(error))
+            .await
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    async fn wait(&self, transaction: &VersionedTransaction, signature: Signature) -> Result<Option<u64>, SubmitError> {
+        let begun = Instant::now();
+        let mut sent = Instant::now();
+        let mut last = String::from("the node did not report it");
+        while begun.elapsed() < EXPIRY {
+            match self.client.get_signature_statuses(&[signature]).await {
+                Ok(answer) => {
+                    if let Some(status) = answer.value.into_iter().flatten().next() {
+                        if let Some(error) = status.err {
+                            return Err(SubmitError::Failed { why: error.to_string(), logs: Vec::new() });
+                        }
+                        if status.satisfies_commitment(CommitmentConfig::confirmed()) {
+                            return Ok(Some(status.slot));
+                        }
+                    }
+                }
+                Err(error) => last = describe(&error),
+            }
+            if sent.elapsed() >= RESEND {
+                sent = Instant::now();
+                let config = RpcSendTransactionConfig { skip_preflight: true, ..RpcSendTransactionConfig::default() };
+                if let Err(error) = self.client.send_transaction_with_config(transaction, config).await {
+                    last = describe(&error);
+                }
+            }
+            sleep(LOOK).await;
+        }
+        Err(SubmitError::Unknown { signature, why: last })
+    }
+
+    /// The logs of a landed transaction; empty if the node does not show them.
+    async fn logs(&self, signature: &Signature) -> Vec<String> {
+        let config = RpcTransactionConfig {
+            commitment: Some(CommitmentConfig::confirmed()),
+            max_supported_transaction_version: Some(1),
+            ..RpcTransactionConfig::default()
+        };
+        match self.client.get_transaction_with_config(signature, config).await {
+            Ok(found) => found.transaction.meta.and_then(|meta| meta.log_messages.into()).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+fn is_transport(error: &ClientError) -> bool {
+    matches!(error.kind(), ClientErrorKind::Io(_) | ClientErrorKind::Reqwest(_))
+}
+
+/// The error without the request's address in it.
+fn describe(error: &ClientError) -> String {
+    match error.kind() {
+        ClientErrorKind::Reqwest(error) if error.is_timeout() => "no answer in time".to_owned(),
+        ClientErrorKind::Reqwest(error) if error.is_connect() => "connection refused".to_owned(),
+        ClientErrorKind::Reqwest(error) => match error.status() {
+            Some(status) => format!("HTTP status {status}"),
+            None => "the connection broke".to_owned(),
+        },
+        ClientErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => format!("error {code}: {message}"),
+        other => other.to_string(),
+    }
+}
+
+#[async_trait]
+impl ReadAccounts for RpcChain {
+    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+        let answer =
+            self.retrying(|| self.client.get_account_with_commitment(address, self.client.commitment())).await?;
+        Ok(answer.value.map(|account| AccountAt {
+            slot: answer.context.slot,
+            owner: account.owner,
+            lamports: account.lamports,
+            data: account.data,
+        }))
+    }
+
+    async fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        self.retrying(|| self.client.get_genesis_hash()).await
+    }
+
+    async fn now(&self) -> Result<i64, ChainError> {
+        let unusable = |what: &str| ChainError::Unusable { node: self.node.clone(), what: what.to_owned() };
+        let account = self.account(&sysvar::clock::ID).await?.ok_or_else(|| unusable("that it has no clock"))?;
+        // Clock: slot, epoch_start_timestamp, epoch, leader_schedule_epoch, unix_timestamp; 8 bytes each.
+        let bytes = account.data.get(size_of::<Clock>().saturating_sub(8)..).and_then(|rest| rest.first_chunk::<8>());
+        bytes.map(|bytes| i64::from_le_bytes(*bytes)).ok_or_else(|| unusable("with a clock that is cut off"))
+    }
+}
+
+#[async_trait]
+impl Submit for RpcChain {
+    async fn submit(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Landed, SubmitError> {
+        let payer = signers.first().map(|signer| signer.pubkey());
+        let confirmed = CommitmentConfig::confirmed();
+        let (hash, _) = self.retrying(|| self.client.get_latest_blockhash_with_commitment(confirmed)).await?;
+        let message = VersionedMessage::Legacy(Message::new_with_blockhash(instructions, payer.as_ref(), &hash));
+        let transaction = VersionedTransaction::try_new(message, signers)
+            .map_err(|error| SubmitError::Unbuildable(error.to_string()))?;
+        let signature = transaction.signatures.first().copied().unwrap_or_default();
+        let config = RpcSendTransactionConfig {
+            preflight_commitment: Some(CommitmentLevel::Confirmed),
+            ..RpcSendTransactionConfig::default()
+        };
+        if let Err(error) = self.client.send_transaction_with_config(&transaction, config).await {
+            if let Some(reason) = error.kind().get_transaction_error() {
+                return Err(failure(&reason, instructions, preflight_logs(&error)));
+            }
+            // A connection that broke says nothing about whether the node took the transaction: go on and look.
+            if !is_transport(&error) {
+                return Err(SubmitError::Failed { why: describe(&error), logs: Vec::new() });
+            }
+            if matches!(error.kind(), ClientErrorKind::Reqwest(error) if error.is_connect()) {
+                return Err(self.unreachable(&error).into());
+            }
+        }
+        match self.wait(&transaction, signature).await {
+            Ok(slot) => Ok(Landed { signature, slot, logs: self.logs(&signature).await }),
+            Err(SubmitError::Failed { why, .. }) => {
+                let logs = self.logs(&signature).await;
+                let status = self.client.get_signature_status(&signature).await.ok().flatten();
+                Err(match status {
+                    Some(Err(reason)) => failure(&reason, instructions, logs),
+                    _ => SubmitError::Failed { why, logs },
+                })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn airdrop(&self, address: &Pubkey, lamports: u64) -> Result<(), SubmitError> {
+        let signature = self.retrying(|| self.client.request_airdrop(address, lamports)).await?;
+        let begun = Instant::now();
+        while begun.elapsed() < EXPIRY {
+            let confirmed = self
+                .retrying(|| self.client.confirm_transaction_with_commitment(&signature, CommitmentConfig::confirmed()))
+                .await?;
+            if confirmed.value {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        Err(SubmitError::Unknown { signature, why: "the airdrop was not confirmed".to_owned() })
+    }
+}
+
+fn preflight_logs(error: &ClientError) -> Vec<String> {
+    match error.kind() {
+        ClientErrorKind::RpcError(RpcError::RpcResponseError {
+            data: RpcResponseErrorData::SendTransactionPreflightFailure(result),
+            ..
+        }) => result.logs.clone().unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
