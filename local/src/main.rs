@@ -20,6 +20,9 @@ enum Command {
         /// For tests: do not wait for the disk. A crash of the machine may lose the cluster.
         #[arg(long)]
         volatile: bool,
+        /// Give the command a fresh database made from the migrations in this folder.
+        #[arg(long)]
+        migrations: Option<PathBuf>,
         /// What to run.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -41,6 +44,11 @@ fn main() -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     Ok(runtime
-        .block_on(run_with_postgres(&dir, &settings, &command))?
+        .block_on(run_with_postgres(
+            &dir,
+            &settings,
+            migrations.as_deref(),
+            &command,
+        ))?
         .into())
 }

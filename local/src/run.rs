@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +24,14 @@ pub enum RunError {
         command: String,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// The migrations could not be applied.
+    #[error("cannot apply the migrations in {}: {source}; mend them", dir.display())]
+    Migrations {
+        /// Their folder.
+        dir: PathBuf,
+        /// What is wrong.
+        source: MigrateError,
     },
     /// No command was given.
     #[error("no command to run; write it after --")]
@@ -48,9 +58,18 @@ pub async fn run_with_postgres(
     let mut told_to_stop = signal(SignalKind::terminate()).map_err(failed)?;
 
     let postgres = LocalPostgres::from_env_or_start(dir, settings)?;
+    let own = format!("rebate_{}", std::process::id());
+    let url = match migrations {
+        None => postgres.maintenance_url(),
+        Some(migrations) => {
+            postgres.create_database(&own).await?;
+            migrate(&postgres.url(&own), migrations).await?;
+            postgres.url(&own)
+        }
+    };
     let mut child = Command::new(program)
         .args(arguments)
-        .env("DATABASE_URL", postgres.maintenance_url())
+        .env("DATABASE_URL", url)
         .spawn()
         .map_err(failed)?;
     let status = loop {
@@ -65,9 +84,24 @@ pub async fn run_with_postgres(
             }
         }
     };
+    if migrations.is_some() {
+        postgres.drop_database(&own).await?;
+    }
     postgres.stop()?;
     let code = status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+async fn migrate(url: &str, dir: &Path) -> Result<(), RunError> {
+    let failed = |source| RunError::Migrations {
+        dir: dir.to_owned(),
+        source,
+    };
+    let migrator = Migrator::new(dir).await.map_err(failed)?;
+    let mut connection = PgConnection::connect(url)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    migrator.run(&mut connection).await.map_err(failed)
 }

@@ -399,3 +399,43 @@ fn a_database_url_of_another_kind_is_refused_without_repeating_its_password() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_command_that_wants_the_schema_gets_a_database_of_its_own_with_it() {
+    let place = Place::new();
+    let postgres = place.start();
+    let migrations = place._folder.path().join("migrations");
+    fs::create_dir(&migrations).unwrap();
+    fs::write(
+        migrations.join("0001_first.sql"),
+        "CREATE TABLE first (number int);",
+    )
+    .unwrap();
+    let mut with_schema = Command::new(env!("CARGO_BIN_EXE_rebate-local"));
+    with_schema
+        .args(["postgres", "--dir"])
+        .arg(&place.dir)
+        .arg("--migrations")
+        .arg(&migrations);
+    with_schema
+        .args(["--", "sh", "-c", "echo $DATABASE_URL; cat"])
+        .env_remove("DATABASE_URL");
+    let mut running = with_schema
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(running.stdout.as_mut().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    assert_eq!(
+        read(url.trim(), "SELECT 'first'::regclass::text").await,
+        "first"
+    );
+
+    drop(running.stdin.take());
+    assert!(running.wait().unwrap().success());
+    let left = "SELECT count(*)::text FROM pg_database WHERE datname LIKE 'rebate%'";
+    assert_eq!(read(&postgres.url("postgres"), left).await, "0");
+}

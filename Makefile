@@ -1,0 +1,71 @@
+# Every target sets up what it needs and is missing; setup/ has one small script for each thing.
+
+CHAIN ?= embedded
+SHELL := /bin/bash
+
+# Tools that set-up installed lie where cargo puts its own.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+# Queries are checked against .sqlx, so no build needs a database.
+export SQLX_OFFLINE ?= true
+# What tests and the demo run on the chain.
+export REBATE_PROGRAM_SO ?= $(CURDIR)/target/program/rebate.so
+export REBATE_SELFTEST_SO ?= $(CURDIR)/target/program/selftest.so
+
+target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+program_crate := --manifest-path programs/rebate/Cargo.toml --target-dir $(target)/host-program
+with_postgres = $(target)/debug/rebate-local postgres --volatile --dir .local/test-postgres --
+
+.PHONY: help demo test bench program idl lint sqlx clean-local
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## an evening of payments, ready to look at; ONCE=1 ends after the summary, CHAIN=validator on a real validator
+	@case "$(CHAIN)" in embedded|validator) ;; *) echo "CHAIN=$(CHAIN) is unknown; embedded and validator are known" >&2; exit 2 ;; esac
+	@setup/rust
+	@setup/postgres
+	@$(if $(filter validator,$(CHAIN)),setup/validator)
+	@setup/program
+	@cargo run --locked --package rebate-cli --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once)
+
+test: ## every test, on a real Postgres and a real validator
+	@setup/rust
+	@setup/postgres
+	@setup/nextest
+	@setup/validator
+	@setup/program
+	cargo test --locked $(program_crate)
+	cargo build --locked --workspace --bin rebate-local
+	$(with_postgres) cargo nextest run --locked --workspace
+
+bench: ## what it costs and how fast it is, into target/bench/report.json
+	@setup/rust
+	@setup/postgres
+	@setup/validator
+	@setup/program
+	cargo run --locked --release --package rebate-cli --bin rebate -- bench
+
+program: ## the program for the chain, into target/program/rebate.so
+	@setup/rust
+	@setup/program
+
+idl: ## the program's interface, into idl/rebate.json
+	@setup/rust
+	@setup/idl
+
+lint: ## formatting, clippy, and whether generated files are fresh
+	@setup/rust lint
+	@setup/postgres
+	cargo fmt --all --check
+	cargo fmt --check --manifest-path programs/rebate/Cargo.toml
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked $(program_crate) --all-targets -- -D warnings
+	setup/sqlx --check
+
+sqlx: ## the data in .sqlx that queries are checked against without a database
+	@setup/rust
+	@setup/postgres
+	@setup/sqlx
+
+clean-local: ## away with .local, where the demo's and the tests' databases are
+	@setup/clean-local
