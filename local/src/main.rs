@@ -33,6 +33,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let Command::Postgres {
         dir,
         volatile,
+        migrations,
         command,
     } = Command::parse();
     let settings = if volatile {

@@ -40,9 +40,13 @@ pub enum RunError {
 
 /// Runs `command` with `DATABASE_URL` set to a database on a private Postgres in `dir`, or as it is where it is set
 /// already, and returns the command's exit code, as a shell would tell it. A server started for it stops after it.
+///
+/// With `migrations`, the database is one of the command's own, made from the migrations in that folder, on the same
+/// server. It goes after the command.
 pub async fn run_with_postgres(
     dir: &Path,
     settings: &Settings,
+    migrations: Option<&Path>,
     command: &[OsString],
 ) -> Result<u8, RunError> {
     let [program, arguments @ ..] = command else {
