@@ -31,11 +31,12 @@ CREATE TABLE assets (
 );
 
 CREATE TABLE oracle_keys (
-    platform    bytea NOT NULL REFERENCES platforms,
-    key         bytea NOT NULL CHECK (length(key) = 32),
-    -- Null: open.
-    valid_from  timestamptz,
-    valid_until timestamptz,
+    platform    bytea  NOT NULL REFERENCES platforms,
+    key         bytea  NOT NULL CHECK (length(key) = 32),
+    -- Half-open, Unix seconds; 0 for open. Anybody may register any number on a platform of his own, also one that is no
+    -- date.
+    valid_from  bigint NOT NULL,
+    valid_until bigint NOT NULL,
     PRIMARY KEY (platform, key)
 );
 
