@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 /// The rebate program, `target/program/rebate.so`.
-pub fn rebate_program() -> PathBuf {
+pub fn program() -> PathBuf {
     artifact("REBATE_PROGRAM_SO", "rebate.so")
 }
 
 /// The self-test of the build in `sbf/`, `target/program/selftest.so`.
-pub fn selftest_program() -> PathBuf {
+pub fn selftest() -> PathBuf {
     artifact("REBATE_SELFTEST_SO", "selftest.so")
 }
 
