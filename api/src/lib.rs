@@ -1,1 +1,23 @@
-//! placeholder
+//! The HTTP API over what the indexer wrote: users' balances and entries, orders with what every rule did, rules, and
+//! whether all of it is what the chain holds.
+//!
+//! [`serve`] runs it on a listener; `/openapi.json` describes it.
+
+pub mod database;
+mod definition;
+mod integrity;
+mod metrics;
+mod openapi;
+mod page;
+mod problem;
+mod request;
+mod routes;
+mod server;
+mod snapshot;
+mod state;
+mod transaction;
+mod value;
+
+pub use openapi::openapi;
+pub use server::{router, serve};
+pub use state::{ApiState, Settings};

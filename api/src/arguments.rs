@@ -1,0 +1,147 @@
+//! What the command line says.
+
+use clap::{Parser, ValueEnum};
+use rebate_api::Settings;
+use rebate_client::{Pubkey, chain::Commitment, explorer::Cluster};
+use std::{net::SocketAddr, time::Duration};
+
+/// Serves the API over what the indexer wrote into Postgres.
+#[derive(Parser)]
+#[command(name = "rebate-api", version)]
+pub struct Arguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8080", env = "REBATE_API_LISTEN")]
+    pub listen: SocketAddr,
+    /// The database, or a replica of it: postgres://user:password@host:5432/database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Connections to the database at most.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+    /// The node to compare with.
+    #[arg(
+        long,
+        default_value = "http://127.0.0.1:8899",
+        env = "REBATE_RPC",
+        hide_env_values = true
+    )]
+    pub rpc: String,
+    /// How sure the node must be of the journal it shows. Finalized suits an indexer at either commitment.
+    #[arg(long, default_value = "finalized")]
+    pub commitment: At,
+    /// The chain, as explorers know it: mainnet, devnet, testnet, embedded, or the address of a node that browsers reach.
+    /// Left out, it follows from a --rpc on this machine or at Solana's own addresses.
+    #[arg(long)]
+    cluster: Option<Cluster>,
+    /// The platform of requests that name none. Left out, it is the only one on record.
+    #[arg(long)]
+    platform: Option<Pubkey>,
+    /// How many seconds old the last block read may be before /ready says no.
+    #[arg(long, default_value_t = 60)]
+    max_lag: u64,
+    /// How many seconds an answer may take.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    request_timeout: u64,
+    /// How many requests are answered at once.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    max_concurrency: u32,
+    /// How the log, on stderr, is written. RUST_LOG says what goes into it.
+    #[arg(long, default_value = "text")]
+    pub logs: Logs,
+    /// Print the API's description and exit.
+    #[arg(long)]
+    pub print_openapi: bool,
+}
+
+/// A commitment.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum At {
+    /// A fork can still take it back.
+    Confirmed,
+    /// It stays.
+    Finalized,
+}
+
+impl From<At> for Commitment {
+    fn from(at: At) -> Self {
+        match at {
+            At::Confirmed => Self::Confirmed,
+            At::Finalized => Self::Finalized,
+        }
+    }
+}
+
+/// A way to write a log.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Logs {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Arguments {
+    /// The database's URL.
+    pub fn database_url(&self) -> anyhow::Result<&str> {
+        self.database_url
+            .as_deref()
+            .ok_or_else(|| anyhow::anyhow!("no database: set DATABASE_URL or pass --database-url"))
+    }
+
+    /// How to answer.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let cluster = match &self.cluster {
+            Some(cluster) => cluster.clone(),
+            None => cluster_of(&self.rpc).ok_or_else(|| {
+                anyhow::anyhow!(
+                    "which chain is the node's? Say --cluster mainnet, devnet or testnet, or --cluster with an address that \
+                     browsers reach; the node's own address is kept to this server, since it may hold a key"
+                )
+            })?,
+        };
+        Ok(Settings {
+            platform: self.platform,
+            max_lag: Some(Duration::from_secs(self.max_lag)),
+            request_timeout: Duration::from_secs(self.request_timeout),
+            max_concurrency: usize::try_from(self.max_concurrency)?,
+            ..Settings::new(cluster)
+        })
+    }
+}
+
+/// The cluster of a node on this machine or at one of Solana's own addresses.
+fn cluster_of(rpc: &str) -> Option<Cluster> {
+    let (_, rest) = rpc.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host);
+    match host {
+        "127.0.0.1" | "localhost" | "[::1]" => Some(Cluster::Custom(rpc.to_owned())),
+        "api.mainnet-beta.solana.com" => Some(Cluster::Mainnet),
+        "api.devnet.solana.com" => Some(Cluster::Devnet),
+        "api.testnet.solana.com" => Some(Cluster::Testnet),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_with_a_key_in_its_address_is_never_shown() {
+        assert_eq!(cluster_of("https://node.example/?api-key=secret"), None);
+        assert_eq!(cluster_of("https://user:secret@127.0.0.1:8899"), None);
+    }
+
+    #[test]
+    fn the_usual_nodes_are_known() {
+        let local = "http://127.0.0.1:8899";
+        assert_eq!(cluster_of(local), Some(Cluster::Custom(local.into())));
+        assert_eq!(
+            cluster_of("https://api.devnet.solana.com"),
+            Some(Cluster::Devnet)
+        );
+    }
+}

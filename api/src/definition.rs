@@ -1,0 +1,124 @@
+//! Conditions and effects of rules: as the database keeps them, and in the words of rule files.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A rule version's condition and effect, as the indexer writes them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Definition {
+    /// In order of clauses.
+    pub condition: Vec<Predicate>,
+    /// What it grants.
+    pub effect: Effect,
+}
+
+/// One comparison of a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Predicate {
+    clause: u8,
+    negated: bool,
+    field: String,
+    operator: String,
+    value: String,
+}
+
+/// What a rule grants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Effect {
+    /// The same amount each time.
+    #[schema(title = "FixedEffect")]
+    Fixed {
+        /// What is granted.
+        #[schema(minimum = 1, maximum = 8, example = 1)]
+        asset: u8,
+        /// How much, in the asset's smallest unit.
+        #[schema(pattern = "^[0-9]{1,20}$", example = "1000")]
+        amount: String,
+    },
+    /// A share of the payment, rounded down, then clamped.
+    #[schema(title = "RatioEffect")]
+    Ratio {
+        /// What is granted.
+        #[schema(minimum = 1, maximum = 8, example = 1)]
+        asset: u8,
+        /// The share, of 10 000.
+        #[schema(example = 2000)]
+        bps: u32,
+        /// At least this.
+        #[schema(pattern = "^[0-9]{1,20}$", example = "0")]
+        min: String,
+        /// At most this; 0 for no limit.
+        #[schema(pattern = "^[0-9]{1,20}$", example = "100000")]
+        max: String,
+    },
+}
+
+impl Predicate {
+    fn text(&self) -> String {
+        let Self {
+            field,
+            operator,
+            value,
+            ..
+        } = self;
+        let not = if self.negated { "not " } else { "" };
+        match (field.as_str(), operator.as_str(), value.parse::<u64>()) {
+            // A bit set, which rule files write as a list.
+            ("weekday" | "hour", "any", Ok(set)) => {
+                let members: Vec<String> = (0..u64::BITS)
+                    .filter(|bit| set.checked_shr(*bit).is_some_and(|rest| rest & 1 == 1))
+                    .map(|bit| bit.to_string())
+                    .collect();
+                format!("{not}{field} in [{}]", members.join(", "))
+            }
+            _ => format!("{not}{field} {operator} {value}"),
+        }
+    }
+}
+
+/// The condition as rule files have it under `when`: one text a clause, all of which must hold.
+pub fn clauses(condition: &[Predicate]) -> Vec<String> {
+    condition
+        .chunk_by(|one, other| one.clause == other.clause)
+        .map(|clause| {
+            let predicates: Vec<String> = clause.iter().map(Predicate::text).collect();
+            predicates.join(" or ")
+        })
+        .collect()
+}
+
+/// The same of one clause.
+pub fn clause(condition: &[Predicate], number: u8) -> Option<String> {
+    clauses(condition).into_iter().nth(usize::from(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_reads_as_in_a_rule_file() {
+        let definition: Definition = serde_json::from_value(serde_json::json!({
+            "condition": [
+                {"clause": 0, "negated": false, "field": "payment_number", "operator": "==", "value": "1"},
+                {"clause": 1, "negated": false, "field": "product", "operator": "==", "value": "1"},
+                {"clause": 1, "negated": true, "field": "product", "operator": "<", "value": "7"},
+                {"clause": 2, "negated": true, "field": "weekday", "operator": "any", "value": "192"},
+            ],
+            "effect": {"kind": "ratio", "asset": 1, "bps": 2000, "min": "0", "max": "18446744073709551615"},
+        }))
+        .unwrap();
+        let expected = [
+            "payment_number == 1",
+            "product == 1 or not product < 7",
+            "not weekday in [6, 7]",
+        ];
+        assert_eq!(clauses(&definition.condition), expected);
+        assert_eq!(
+            clause(&definition.condition, 1).as_deref(),
+            Some(expected[1])
+        );
+        assert_eq!(clause(&definition.condition, 3), None);
+    }
+}

@@ -1,0 +1,310 @@
+//! Errors as the problem documents of RFC 9457.
+//!
+//! A handler answers with a [`Problem`]; the layer [`document`] turns it into the document, which also names the request,
+//! and does the same for every error of the layers beneath it: no path, no method, too slow, a panic.
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use std::any::Any;
+use utoipa::{IntoResponses, ToSchema};
+
+/// What went wrong. The names are part of the interface: clients tell problems apart by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A parameter of the path or the query is not what it should be.
+    InvalidParameter,
+    /// The cursor is none of this list's.
+    InvalidCursor,
+    /// The database knows several platforms and the request names none.
+    PlatformNotNamed,
+    /// No such thing on record.
+    NotFound,
+    /// No such path.
+    UnknownPath,
+    /// The path takes another method.
+    MethodNotAllowed,
+    /// The request is longer than any request here needs to be.
+    TooLarge,
+    /// Answering took too long.
+    Timeout,
+    /// More requests than are answered at once.
+    Overloaded,
+    /// The database does not answer.
+    DatabaseUnavailable,
+    /// The node does not answer.
+    NodeUnavailable,
+    /// Nothing to answer from yet.
+    NotReady,
+    /// A defect.
+    Internal,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "urn:rebate:problem:invalid-parameter",
+            Self::InvalidCursor => "urn:rebate:problem:invalid-cursor",
+            Self::PlatformNotNamed => "urn:rebate:problem:platform-not-named",
+            Self::NotFound => "urn:rebate:problem:not-found",
+            Self::UnknownPath => "urn:rebate:problem:unknown-path",
+            Self::MethodNotAllowed => "urn:rebate:problem:method-not-allowed",
+            Self::TooLarge => "urn:rebate:problem:too-large",
+            Self::Timeout => "urn:rebate:problem:timeout",
+            Self::Overloaded => "urn:rebate:problem:overloaded",
+            Self::DatabaseUnavailable => "urn:rebate:problem:database-unavailable",
+            Self::NodeUnavailable => "urn:rebate:problem:node-unavailable",
+            Self::NotReady => "urn:rebate:problem:not-ready",
+            Self::Internal => "urn:rebate:problem:internal",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "A parameter is not valid",
+            Self::InvalidCursor => "The cursor is not one of this list",
+            Self::PlatformNotNamed => "The platform is not named",
+            Self::NotFound => "Not on record",
+            Self::UnknownPath => "No such path",
+            Self::MethodNotAllowed => "The path takes another method",
+            Self::TooLarge => "The request is too large",
+            Self::Timeout => "Answering took too long",
+            Self::Overloaded => "Too many requests at once",
+            Self::DatabaseUnavailable => "The database does not answer",
+            Self::NodeUnavailable => "The node does not answer",
+            Self::NotReady => "Not ready",
+            Self::Internal => "Something is wrong in here",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Timeout
+            | Self::Overloaded
+            | Self::DatabaseUnavailable
+            | Self::NodeUnavailable
+            | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// An error as it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    missing: Vec<String>,
+}
+
+impl Problem {
+    /// A problem, with what happened, where, and what to do about it.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Nothing to answer from, for want of `missing`.
+    pub fn not_ready(missing: Vec<String>) -> Self {
+        Self {
+            kind: Kind::NotReady,
+            detail: missing.join("; "),
+            missing,
+        }
+    }
+
+    /// A defect: the log gets what it is, the answer does not.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::new(
+            Kind::Internal,
+            "this is a defect or damaged data, and the server's log says more; please report it with the request id",
+        )
+    }
+
+    /// What a panic is answered with.
+    pub fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::internal(&format_args!("panic: {}", said.unwrap_or("no message"))).into_response()
+    }
+
+    /// What a response of the framework's own says, which has a status and at best a line of text.
+    fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::new(
+                Kind::UnknownPath,
+                "there is nothing at this path; /openapi.json lists all there is",
+            ),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(
+                Kind::MethodNotAllowed,
+                "this path does not take that method; the header Allow names those it takes",
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(
+                Kind::TooLarge,
+                "no request here needs a body of that size; leave it out",
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => Self::new(
+                Kind::Timeout,
+                "the answer was not ready in time; try again, and ask for less with a smaller limit",
+            ),
+            other => Self::new(
+                Kind::InvalidParameter,
+                format!("the request cannot be answered: {other}"),
+            ),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::Database(database) => database.code().map(|code| code.into_owned()),
+            _ => None,
+        };
+        match (&error, code.as_deref()) {
+            // query_canceled, lock_not_available, idle_in_transaction_session_timeout
+            (_, Some("57014" | "55P03" | "25P03")) => Self::of_status(StatusCode::SERVICE_UNAVAILABLE),
+            // undefined_table, undefined_column
+            (_, Some("42P01" | "42703")) => Self::not_ready(vec![
+                "the database lacks migrations: start the indexer of this version, which applies them".into(),
+            ]),
+            // too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now
+            (_, Some("53300" | "57P01" | "57P02" | "57P03"))
+            | (
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::WorkerCrashed,
+                _,
+            ) => {
+                tracing::error!(%error, "the database does not answer");
+                Self::new(
+                    Kind::DatabaseUnavailable,
+                    "the database behind this server does not answer; try again in a moment",
+                )
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+/// Travels from the handler to the layer that knows the request.
+#[derive(Clone)]
+struct Pending(Problem);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.status().into_response();
+        response.extensions_mut().insert(Pending(self));
+        response
+    }
+}
+
+/// The document.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document {
+    /// What went wrong, for programs to tell apart.
+    #[schema(example = "urn:rebate:problem:invalid-parameter", format = "uri")]
+    r#type: &'static str,
+    /// The same for people.
+    #[schema(example = "A parameter is not valid")]
+    title: &'static str,
+    /// The status of the answer.
+    #[schema(example = 400, minimum = 400, maximum = 599)]
+    status: u16,
+    /// What happened this time, where, and what to do.
+    #[schema(example = "user: \"u1\" is not 64 hexadecimal digits")]
+    detail: String,
+    /// The path that was asked for.
+    #[schema(example = "/v1/users/u1/balances", format = "uri-reference")]
+    instance: String,
+    /// What the server's log knows this request by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// Of a server that is not ready: all it lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    missing: Vec<String>,
+}
+
+/// The media type of the document.
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Turns every error that comes from beneath into a problem document.
+pub async fn document(request: Request, next: Next) -> Response {
+    let instance = request.uri().path().to_owned();
+    let request_id = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned);
+    let response = next.run(request).await;
+    let status = response.status();
+    let pending = response.extensions().get::<Pending>().cloned();
+    let problem = match pending {
+        Some(Pending(problem)) => problem,
+        None if status.is_client_error() || status.is_server_error() => Problem::of_status(status),
+        None => return response,
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+    parts
+        .headers
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        parts
+            .headers
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    let body = Json(Document {
+        r#type: problem.kind.name(),
+        title: problem.kind.title(),
+        status: status.as_u16(),
+        detail: problem.detail,
+        instance,
+        request_id,
+        missing: problem.missing,
+    })
+    .into_response()
+    .into_body();
+    Response::from_parts(parts, body)
+}
+
+/// What any path under /v1 can answer instead.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers, is none")]
+pub enum Problems {
+    /// A parameter is not valid, the cursor is not one of this list, or the platform is not named and there are several.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(#[to_schema] Document),
+    /// Not on record, up to `as_of_slot`.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(#[to_schema] Document),
+    /// A defect or damaged data; the server's log says more.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(#[to_schema] Document),
+    /// The database or the node does not answer, nothing was indexed yet, the answer took too long, or too many
+    /// requests came at once. `Retry-After` says when to try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(#[to_schema] Document),
+}

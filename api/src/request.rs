@@ -1,0 +1,75 @@
+//! Parameters of paths and queries, refused as problem documents.
+
+use crate::{
+    problem::{Kind, Problem},
+    value::Address,
+};
+use axum::{
+    extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
+    http::request::Parts,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
+
+/// The parameters of the path.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(failure)) => {
+                let detail = match failure.kind() {
+                    ErrorKind::DeserializeError { key, message, .. } => {
+                        format!("{key} in the path: {message}")
+                    }
+                    ErrorKind::ParseErrorAtKey {
+                        key,
+                        value,
+                        expected_type,
+                    } => {
+                        format!("{key} in the path: {value:?} is not a {expected_type}")
+                    }
+                    ErrorKind::Message(message) => format!("in the path: {message}"),
+                    _ => format!("in the path: {}", failure.body_text()),
+                };
+                Err(Problem::new(Kind::InvalidParameter, detail))
+            }
+            Err(other) => Err(Problem::internal(&other)),
+        }
+    }
+}
+
+/// Parameters of the query. Several of these can stand side by side, each reading its own.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let why = text
+                    .strip_prefix("Failed to deserialize query string: ")
+                    .unwrap_or(&text);
+                Err(Problem::new(
+                    Kind::InvalidParameter,
+                    format!("in the query: {why}"),
+                ))
+            }
+        }
+    }
+}
+
+/// Whose data is asked for.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OfPlatform {
+    /// The platform's address. Left out, it is the one this server is configured for, or else the only one on record.
+    #[param(value_type = Option<String>, example = "ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u")]
+    pub platform: Option<Address>,
+}

@@ -1,0 +1,36 @@
+//! What is answered where: a file a resource.
+
+mod balances;
+mod entries;
+mod integrity;
+mod metrics;
+mod orders;
+mod platforms;
+mod rules;
+mod status;
+
+use crate::state::ApiState;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Everything about the data.
+pub(crate) fn data() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(platforms::list))
+        .routes(routes!(platforms::one))
+        .routes(routes!(balances::of_user))
+        .routes(routes!(entries::of_user))
+        .routes(routes!(orders::list))
+        .routes(routes!(orders::one))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::one))
+        .routes(routes!(rules::version))
+        .routes(routes!(integrity::compare))
+}
+
+/// Everything about the server. Whoever watches over it must get an answer when it is busy, too.
+pub(crate) fn operations() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(status::health))
+        .routes(routes!(status::ready))
+        .routes(routes!(metrics::scrape))
+}

@@ -1,0 +1,179 @@
+//! Every change of a user's balances.
+
+use crate::{
+    page::{self, Items, Key, List, Page, Scope},
+    problem::{Problem, Problems},
+    request::{OfPlatform, Path, Query},
+    snapshot::{Answer, Snapshot},
+    state::ApiState,
+    transaction::Transaction,
+    value::{Amount, Change, Hash, Instant, Signature},
+};
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A change of a balance.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Entry {
+    /// What changed it.
+    #[schema(example = "grant")]
+    operation: String,
+    /// The asset's number.
+    #[schema(minimum = 1, maximum = 8, example = 1)]
+    asset: i16,
+    /// Its name.
+    #[schema(example = "coins")]
+    asset_name: String,
+    /// By how much.
+    change: Change,
+    /// The balance before.
+    before: Amount,
+    /// The balance after.
+    after: Amount,
+    /// The order it is for.
+    order: Hash,
+    /// The rule that granted it.
+    #[schema(minimum = 0, maximum = 65_535, example = 1)]
+    rule: i32,
+    /// The rule's version.
+    #[schema(minimum = 1, maximum = 65_535, example = 1)]
+    version: i32,
+    /// The rule's name in that version.
+    #[schema(example = "first recharge 20%")]
+    rule_name: String,
+    /// When, by the chain's clock.
+    at: Instant,
+    /// The event's place in the journal.
+    #[schema(minimum = 0, example = 41)]
+    journal_index: i64,
+    /// The place among the event's outcomes.
+    #[schema(minimum = 0, example = 0)]
+    position: i16,
+    /// The transaction it came with.
+    transaction: Transaction,
+}
+
+struct Row {
+    operation: String,
+    asset: i16,
+    asset_name: String,
+    change: Change,
+    before: Amount,
+    after: Amount,
+    order: Hash,
+    rule: i32,
+    version: i32,
+    rule_name: String,
+    at: Instant,
+    journal_index: i64,
+    position: i16,
+    signature: Signature,
+    slot: i64,
+    block_time: Option<Instant>,
+}
+
+/// Journal index and position.
+#[derive(Clone, Copy)]
+struct Place(i64, i16);
+
+impl Key for Place {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.0.to_be_bytes());
+        bytes.extend(self.1.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (index, position) = bytes.split_first_chunk()?;
+        Some(Self(
+            i64::from_be_bytes(*index),
+            i16::from_be_bytes(position.try_into().ok()?),
+        ))
+    }
+}
+
+/// List the changes of a user's balances
+///
+/// Newest first. Entries are only ever added.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{user}/entries",
+    tag = "users",
+    operation_id = "listEntries",
+    params(("user" = Hash, Path, description = "The user's key."), OfPlatform, Page),
+    responses((status = 200, description = "A page of entries.", body = Items<Entry>), Problems),
+)]
+pub(crate) async fn of_user(
+    State(state): State<ApiState>,
+    Path(user): Path<Hash>,
+    Query(of): Query<OfPlatform>,
+    Query(page): Query<Page>,
+    mut snapshot: Snapshot,
+) -> Result<Answer<Items<Entry>>, Problem> {
+    let platform = snapshot.platform(of).await?;
+    let scope = Scope::new(List::Entries, &[&platform.0, &user.0]);
+    let Place(journal_index, position) = page.after(&scope)?.unwrap_or(Place(i64::MAX, i16::MAX));
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT n.operation, n.asset, a.name AS asset_name, n.change AS "change: Change",
+                  n.balance_before AS "before: Amount", n.balance_after AS "after: Amount", n.order_hash AS "order: Hash",
+                  n.rule, n.version, r.name AS rule_name, n.at AS "at: Instant", n.journal_index, n.position,
+                  t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
+           FROM entries n
+           JOIN assets a USING (platform, asset)
+           JOIN rules r USING (platform, rule, version)
+           JOIN events e ON e.platform = n.platform AND e.journal_index = n.journal_index
+           JOIN transactions t USING (signature)
+           WHERE n.platform = $1 AND n.user_key = $2 AND (n.journal_index, n.position) < ($3, $4)
+           ORDER BY n.journal_index DESC, n.position DESC
+           LIMIT $5"#,
+        &platform.0,
+        &user.0,
+        journal_index,
+        position,
+        page.rows()?
+    )
+    .fetch_all(snapshot.connection())
+    .await?;
+    if rows.is_empty() {
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM users WHERE platform = $1 AND user_key = $2) AS "known!""#,
+            &platform.0,
+            &user.0
+        )
+        .fetch_one(snapshot.connection())
+        .await?;
+        if !known {
+            return Err(snapshot.unknown(&format_args!("payment of user {user}")));
+        }
+    }
+    let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| {
+        Place(row.journal_index, row.position)
+    })?;
+    let cluster = &state.settings().cluster;
+    let items = rows
+        .into_iter()
+        .map(|row| Entry {
+            operation: row.operation,
+            asset: row.asset,
+            asset_name: row.asset_name,
+            change: row.change,
+            before: row.before,
+            after: row.after,
+            order: row.order,
+            rule: row.rule,
+            version: row.version,
+            rule_name: row.rule_name,
+            at: row.at,
+            journal_index: row.journal_index,
+            position: row.position,
+            transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+        })
+        .collect();
+    let as_of = snapshot.as_of();
+    Ok(snapshot.answer(Items {
+        items,
+        next_cursor,
+        as_of,
+    }))
+}

@@ -1,0 +1,364 @@
+//! Orders: the payment, and what every rule did with it.
+
+use crate::{
+    definition::{self, Predicate},
+    page::{self, Items, Key, List, Page, Scope},
+    problem::{Problem, Problems},
+    request::{OfPlatform, Path, Query},
+    snapshot::{Answer, AsOf, Snapshot},
+    state::ApiState,
+    transaction::Transaction,
+    value::{Address, Amount, Hash, Instant, Number, Signature},
+};
+use axum::extract::State;
+use rebate_client::explorer::Cluster;
+use rebate_core::{outcome::Reason, units::OrderHash};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use std::collections::HashMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// A payment that the chain recorded.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Record {
+    /// SHA-256 of the order's number.
+    order: Hash,
+    /// The key of the user who paid.
+    user: Hash,
+    /// The oracle key that signed it.
+    oracle: Address,
+    /// What was paid, in the platform's minor currency unit.
+    amount: Amount,
+    /// When it was paid.
+    paid_at: Instant,
+    /// What was bought.
+    #[schema(minimum = 0, maximum = 65_535, example = 1)]
+    product: i32,
+    /// The streamer it was for.
+    streamer: Number,
+    /// The live session it was made in.
+    session: Number,
+    /// The user's tier; 0 for none.
+    #[schema(minimum = 0, maximum = 255, example = 0)]
+    tier: i16,
+    /// The user's segments, as a bit set.
+    #[schema(minimum = 0, maximum = 4_294_967_295_u64, example = 0)]
+    segments: i64,
+    /// The how-manieth payment of the user it is, from 1.
+    #[schema(minimum = 1, example = 1)]
+    payment_number: i64,
+    /// When it was recorded, by the chain's clock.
+    recorded_at: Instant,
+    /// The event's place in the journal.
+    #[schema(minimum = 0, example = 41)]
+    journal_index: i64,
+    /// What every rule in force did with it, in order of evaluation.
+    outcomes: Vec<Outcome>,
+    /// The transaction it was recorded in.
+    transaction: Transaction,
+}
+
+/// What one rule did with a payment.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Outcome {
+    /// The rule.
+    #[schema(minimum = 0, maximum = 65_535, example = 1)]
+    rule: i32,
+    /// Its version.
+    #[schema(minimum = 1, maximum = 65_535, example = 1)]
+    version: i32,
+    /// Its name in that version.
+    #[schema(example = "first recharge 20%")]
+    rule_name: String,
+    /// What it did, or why it did nothing.
+    #[schema(example = "NotMatched")]
+    reason: String,
+    /// With `NotMatched`, the first clause of the condition that fails, from 0.
+    #[schema(minimum = 0, maximum = 255, example = 0)]
+    clause: Option<i16>,
+    /// With `NotMatched`, that clause in the words of rule files.
+    #[schema(example = "payment_number == 1")]
+    failing: Option<String>,
+    /// The asset it grants.
+    #[schema(minimum = 1, maximum = 8, example = 1)]
+    asset: i16,
+    /// The asset's name.
+    #[schema(example = "coins")]
+    asset_name: String,
+    /// How much it granted.
+    amount: Amount,
+    /// The user's balance before.
+    before: Amount,
+    /// The user's balance after.
+    after: Amount,
+}
+
+struct Row {
+    order: Hash,
+    user: Hash,
+    oracle: Address,
+    amount: Amount,
+    paid_at: Instant,
+    product: i32,
+    streamer: Number,
+    session: Number,
+    tier: i16,
+    segments: i64,
+    number: i64,
+    recorded_at: Instant,
+    journal_index: i64,
+    signature: Signature,
+    slot: i64,
+    block_time: Option<Instant>,
+}
+
+/// The recorded payments of a platform, narrowed down in a way that an index serves.
+macro_rules! payments {
+    ($narrowed:literal, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT p.order_hash AS "order: Hash", p.user_key AS "user: Hash", p.oracle AS "oracle: Address",
+                      p.amount AS "amount: Amount", p.paid_at AS "paid_at: Instant", p.product,
+                      p.streamer AS "streamer: Number", p.session AS "session: Number", p.tier, p.segments, p.number,
+                      e.at AS "recorded_at: Instant", p.journal_index, t.signature AS "signature: Signature", t.slot,
+                      t.block_time AS "block_time: Instant"
+               FROM payments p JOIN events e USING (platform, journal_index) JOIN transactions t USING (signature)
+               WHERE p.platform = $1 AND "# + $narrowed,
+            $($argument),+
+        )
+    };
+}
+
+/// The records of `rows`, with their outcomes.
+async fn complete(
+    snapshot: &mut Snapshot,
+    platform: Address,
+    rows: Vec<Row>,
+    cluster: &Cluster,
+) -> Result<Vec<Record>, Problem> {
+    let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
+    let not_matched = i16::from(Reason::NotMatched as u8);
+    let mut outcomes: HashMap<i64, Vec<Outcome>> = HashMap::new();
+    for row in sqlx::query!(
+        r#"SELECT o.journal_index, o.rule, o.version, r.name AS rule_name, o.reason, o.clause, o.asset,
+                  a.name AS asset_name, o.amount AS "amount: Amount", o.balance_before AS "before: Amount",
+                  o.balance_after AS "after: Amount",
+                  CASE o.reason WHEN $3 THEN r.definition -> 'condition' END AS "condition: Json<Vec<Predicate>>"
+           FROM outcomes o JOIN rules r USING (platform, rule, version)
+           JOIN assets a ON a.platform = o.platform AND a.asset = o.asset
+           WHERE o.platform = $1 AND o.journal_index = ANY($2)
+           ORDER BY o.journal_index, o.position"#,
+        &platform.0,
+        &indices,
+        not_matched
+    )
+    .fetch_all(snapshot.connection())
+    .await?
+    {
+        let number = u8::try_from(row.clause).ok();
+        let failing = row
+            .condition
+            .zip(number)
+            .and_then(|(Json(condition), number)| definition::clause(&condition, number));
+        outcomes.entry(row.journal_index).or_default().push(Outcome {
+            rule: row.rule,
+            version: row.version,
+            rule_name: row.rule_name,
+            // A newer program may have reasons that this server has no name for.
+            reason: u8::try_from(row.reason)
+                .ok()
+                .and_then(Reason::from_number)
+                .map_or_else(|| format!("Reason{}", row.reason), |reason| reason.name().to_owned()),
+            clause: (row.reason == not_matched).then_some(row.clause),
+            failing,
+            asset: row.asset,
+            asset_name: row.asset_name,
+            amount: row.amount,
+            before: row.before,
+            after: row.after,
+        });
+    }
+    Ok(rows
+        .into_iter()
+        .map(|row| Record {
+            order: row.order,
+            user: row.user,
+            oracle: row.oracle,
+            amount: row.amount,
+            paid_at: row.paid_at,
+            product: row.product,
+            streamer: row.streamer,
+            session: row.session,
+            tier: row.tier,
+            segments: row.segments,
+            payment_number: row.number,
+            recorded_at: row.recorded_at,
+            journal_index: row.journal_index,
+            outcomes: outcomes.remove(&row.journal_index).unwrap_or_default(),
+            transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+        })
+        .collect())
+}
+
+/// Journal index.
+#[derive(Clone, Copy)]
+struct Place(i64);
+
+impl Key for Place {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.0.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(i64::from_be_bytes).map(Self)
+    }
+}
+
+/// Whose orders to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// The key of the user who paid.
+    user: Option<Hash>,
+}
+
+/// List the orders
+///
+/// Every recorded payment with its outcomes, latest recorded first.
+#[utoipa::path(
+    get,
+    path = "/v1/orders",
+    tag = "orders",
+    operation_id = "listOrders",
+    params(OfPlatform, Filter, Page),
+    responses((status = 200, description = "A page of orders.", body = Items<Record>), Problems),
+)]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Query(of): Query<OfPlatform>,
+    Query(filter): Query<Filter>,
+    Query(page): Query<Page>,
+    mut snapshot: Snapshot,
+) -> Result<Answer<Items<Record>>, Problem> {
+    let platform = snapshot.platform(of).await?;
+    let user: &[u8] = filter.user.as_ref().map_or(&[], |user| &user.0);
+    let scope = Scope::new(List::Orders, &[&platform.0, user]);
+    let Place(before) = page.after(&scope)?.unwrap_or(Place(i64::MAX));
+    let rows =
+        match filter.user {
+            Some(user) => payments!(
+                "p.user_key = $2 AND p.journal_index < $3 ORDER BY p.journal_index DESC LIMIT $4",
+                &platform.0,
+                &user.0,
+                before,
+                page.rows()?,
+            )
+            .fetch_all(snapshot.connection())
+            .await?,
+            None => {
+                payments!(
+                    "p.journal_index < $2 ORDER BY p.journal_index DESC LIMIT $3",
+                    &platform.0,
+                    before,
+                    page.rows()?,
+                )
+                .fetch_all(snapshot.connection())
+                .await?
+            }
+        };
+    let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index))?;
+    let items = complete(&mut snapshot, platform, rows, &state.settings().cluster).await?;
+    let as_of = snapshot.as_of();
+    Ok(snapshot.answer(Items {
+        items,
+        next_cursor,
+        as_of,
+    }))
+}
+
+/// What an order is named by.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum By {
+    /// Its business serial number.
+    Number,
+    /// SHA-256 of that, as 64 hexadecimal digits.
+    Hash,
+}
+
+/// How to read the order in the path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Named {
+    /// What the order is named by. Left out, 64 hexadecimal digits are a hash and all else is a number; say `number` where
+    /// your numbers look like hashes.
+    by: Option<By>,
+}
+
+/// An order.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Order {
+    /// The platform.
+    platform: Address,
+    /// SHA-256 of the order's number.
+    order: Hash,
+    /// What the chain recorded under it, in order of the journal. The first is the order. There is more than one only where
+    /// the oracle signed the number again for another day of payment.
+    records: Vec<Record>,
+    #[serde(flatten)]
+    #[schema(inline = false)]
+    as_of: AsOf,
+}
+
+/// Show an order
+///
+/// The payment, what every rule in force did with it and why, and the transaction to look it up by.
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{order}",
+    tag = "orders",
+    operation_id = "getOrder",
+    params(
+        ("order" = String, Path, description = "The order's number, or its hash; `by` says which.", example = "A1"),
+        Named, OfPlatform,
+    ),
+    responses((status = 200, description = "The order.", body = Order), Problems),
+)]
+pub(crate) async fn one(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    Query(named): Query<Named>,
+    Query(of): Query<OfPlatform>,
+    mut snapshot: Snapshot,
+) -> Result<Answer<Order>, Problem> {
+    let of_number = || Hash(OrderHash::of(&name).0);
+    let order = match named.by {
+        Some(By::Number) => of_number(),
+        Some(By::Hash) => name.parse().map_err(|error| {
+            Problem::new(
+                crate::problem::Kind::InvalidParameter,
+                format!("order in the path: {error}"),
+            )
+        })?,
+        None => name.parse().unwrap_or_else(|_| of_number()),
+    };
+    let platform = snapshot.platform(of).await?;
+    let rows = payments!(
+        "p.order_hash = $2 ORDER BY p.journal_index LIMIT 100",
+        &platform.0,
+        &order.0,
+    )
+    .fetch_all(snapshot.connection())
+    .await?;
+    if rows.is_empty() {
+        return Err(snapshot.unknown(&format_args!("order with hash {order}")));
+    }
+    let records = complete(&mut snapshot, platform, rows, &state.settings().cluster).await?;
+    let as_of = snapshot.as_of();
+    Ok(snapshot.answer(Order {
+        platform,
+        order,
+        records,
+        as_of,
+    }))
+}

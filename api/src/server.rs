@@ -1,0 +1,130 @@
+//! Puts the routes together with what every request goes through.
+
+use crate::{
+    metrics,
+    openapi::{described, openapi},
+    problem::{self, Kind, Problem},
+    state::ApiState,
+};
+use axum::{
+    BoxError, Router,
+    error_handling::HandleErrorLayer,
+    extract::{MatchedPath, Request},
+    http::{HeaderName, Method, StatusCode, header},
+    middleware,
+    routing::get,
+};
+use std::io;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::{Any, CorsLayer},
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+
+/// No request here needs a body.
+const BODY_LIMIT: usize = 16 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The API.
+pub fn router(state: ApiState) -> Router {
+    let (data, operations) = described();
+    let (data, _) = data.split_for_parts();
+    let (operations, _) = operations.split_for_parts();
+    let description = openapi()
+        .to_json()
+        .map(|json| ([(header::CONTENT_TYPE, "application/json")], json))
+        .map_err(|error| Problem::internal(&error));
+
+    let bounded = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(overloaded))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(
+            state.settings().max_concurrency,
+        ))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            state.settings().request_timeout,
+        ));
+    let everything = ServiceBuilder::new()
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            metrics::count,
+        ))
+        .layer(
+            CorsLayer::new()
+                .allow_origin(Any)
+                .allow_methods([Method::GET, Method::HEAD])
+                .allow_headers([header::IF_NONE_MATCH, REQUEST_ID])
+                .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID]),
+        )
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(problem::document))
+        .layer(CatchPanicLayer::custom(Problem::of_panic))
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+
+    data.layer(bounded)
+        .merge(operations)
+        .route(
+            "/openapi.json",
+            get(move || std::future::ready(description.clone())),
+        )
+        .with_state(state)
+        .layer(everything)
+}
+
+/// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
+///
+/// # Errors
+/// Where the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: ApiState,
+    token: CancellationToken,
+) -> io::Result<()> {
+    let drain_timeout = state.settings().drain_timeout;
+    let server = axum::serve(listener, router(state))
+        .with_graceful_shutdown(token.clone().cancelled_owned());
+    // A client that neither reads nor goes away must not keep the process up.
+    let impatience = async {
+        token.cancelled().await;
+        tokio::time::sleep(drain_timeout).await;
+    };
+    tokio::select! {
+        ended = server.into_future() => ended,
+        () = impatience => {
+            tracing::warn!("stopped with requests under way after {} s", drain_timeout.as_secs());
+            Ok(())
+        }
+    }
+}
+
+async fn overloaded(_: BoxError) -> Problem {
+    Problem::new(
+        Kind::Overloaded,
+        "this server answers as many requests as it can; try again in a moment",
+    )
+}
+
+fn span(request: &Request) -> tracing::Span {
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("none", MatchedPath::as_str);
+    tracing::info_span!("request", id, method = %request.method(), route)
+}

@@ -1,0 +1,101 @@
+//! What every request works with.
+
+use crate::{integrity::Integrity, metrics::Metrics};
+use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
+use sqlx::PgPool;
+use std::{sync::Arc, time::Duration};
+
+/// How an API answers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The chain, as explorers know it.
+    pub cluster: Cluster,
+    /// The platform of requests that name none; without it, the only one on record.
+    pub platform: Option<Pubkey>,
+    /// How old the last block read may be before this server says it is not ready; `None` for a chain that stands still
+    /// between transactions.
+    pub max_lag: Option<Duration>,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
+    /// How many requests are answered at once; more are refused.
+    pub max_concurrency: usize,
+    /// How long requests under way may go on once the server is told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Settings {
+    /// Settings for `cluster` that suit most.
+    pub fn new(cluster: Cluster) -> Self {
+        Self {
+            cluster,
+            platform: None,
+            max_lag: Some(Duration::from_secs(60)),
+            request_timeout: Duration::from_secs(10),
+            max_concurrency: 512,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What every request works with. Cloning it is cheap.
+#[derive(Clone)]
+pub struct ApiState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    chain: Arc<dyn ReadAccounts>,
+    settings: Settings,
+    metrics: Metrics,
+    integrity: Integrity,
+}
+
+impl ApiState {
+    /// An API over the database behind `pool`, which compares with `chain` and counts in `registry`.
+    ///
+    /// # Errors
+    /// Where the registry has metrics of these names already.
+    pub fn new(
+        pool: PgPool,
+        chain: Arc<dyn ReadAccounts>,
+        settings: Settings,
+        registry: prometheus::Registry,
+    ) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new(registry)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                chain,
+                settings,
+                metrics,
+                integrity: Integrity::default(),
+            }),
+        })
+    }
+
+    /// Connections to the database.
+    pub fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &dyn ReadAccounts {
+        &*self.inner.chain
+    }
+
+    /// How to answer.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// What was hashed so far.
+    pub(crate) fn integrity(&self) -> &Integrity {
+        &self.inner.integrity
+    }
+}
