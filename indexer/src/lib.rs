@@ -1,1 +1,17 @@
-//! placeholder
+//! Mirrors every event of the rebate program into Postgres: lossless, exactly once, provable.
+//!
+//! A [`source::BlockSource`] yields blocks, each proved to follow the one before by its parent's slot and hash.
+//! [`stretch::Stretch`] decodes consecutive blocks, [`write::Writer`] writes a stretch in one transaction that moves the
+//! cursor too, and [`run::Indexer`] drives both until it is told to stop. What was not written is read again.
+
+pub mod database;
+pub mod error;
+pub mod metrics;
+mod retry;
+pub mod run;
+pub mod source;
+pub mod stretch;
+pub mod write;
+
+pub use error::IndexError;
+pub use run::{Indexer, Options};

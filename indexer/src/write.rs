@@ -1,0 +1,176 @@
+//! The one way into the database: a stretch of blocks, or nothing of it.
+
+mod cursor;
+mod events;
+mod journals;
+mod ledger;
+mod payments;
+mod platforms;
+mod rules;
+mod users;
+
+pub use cursor::Cursor;
+
+use crate::{
+    database::DatabaseError,
+    source::BlockRef,
+    stretch::{Found, Stretch},
+};
+use rebate_client::{Pubkey, chain::Commitment};
+use rust_decimal::Decimal;
+use solana_program::hash::Hash;
+use sqlx::{PgConnection, PgPool};
+use thiserror::Error;
+
+/// Why a stretch was not written. Nothing of it was.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The cursor is not where the stretch begins. Stop: somebody else writes to this database.
+    #[error(
+        "the cursor is no longer at {expected}: another indexer writes to this database; \
+         stop one of them, nothing was written"
+    )]
+    Fenced {
+        /// Where it should be.
+        expected: String,
+    },
+    /// An event contradicts what is stored. Stop: either something was missed or the program is newer than this code.
+    #[error(
+        "event {journal_index} of platform {platform} ({name}) contradicts what is stored: {what}; nothing of its \
+         block was written. Compare the database with the chain, and rebuild it from the platform's first block if it \
+         is the database that is wrong"
+    )]
+    Contradiction {
+        /// The platform.
+        platform: Pubkey,
+        /// The event's position in its journal.
+        journal_index: u64,
+        /// What kind of event it is.
+        name: &'static str,
+        /// What differs.
+        what: String,
+    },
+    /// Events are missing. Stop: they lie before the blocks that were read.
+    #[error(
+        "the journal of platform {platform} goes on with event {found}, but the database has only those before \
+         {expected}; index into an empty database from the slot in which the platform was created (--from-slot) or \
+         earlier"
+    )]
+    Gap {
+        /// The platform.
+        platform: Pubkey,
+        /// The event that should come next.
+        expected: u64,
+        /// The one that came.
+        found: u64,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// What writing a stretch added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Events that were not there yet.
+    pub events: usize,
+}
+
+/// Writes stretches of one chain's blocks.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    pool: PgPool,
+    genesis_hash: Hash,
+    commitment: Commitment,
+}
+
+impl Writer {
+    /// Writes blocks of the chain that begins with `genesis_hash`, which are as sure as `commitment` says.
+    pub fn new(pool: PgPool, genesis_hash: Hash, commitment: Commitment) -> Self {
+        Self { pool, genesis_hash, commitment }
+    }
+
+    /// Which chain's blocks it writes.
+    pub fn genesis_hash(&self) -> Hash {
+        self.genesis_hash
+    }
+
+    /// Where to go on; `None` in an empty database.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn cursor(&self) -> Result<Option<Cursor>, DatabaseError> {
+        cursor::read(&self.pool).await
+    }
+
+    /// Writes a stretch and moves the cursor behind it, in one transaction.
+    ///
+    /// A stretch whose events are there already only moves the cursor. The cursor's row is taken first and kept to the
+    /// end, so that two writers come one after the other and the second finds itself fenced.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing was written. If the connection breaks at the very end, the database may
+    /// nevertheless have committed: read the cursor again.
+    pub async fn write(&self, stretch: &Stretch) -> Result<Written, WriteError> {
+        let Some(end) = stretch.end().filter(|_| stretch.blocks() > 0) else { return Ok(Written::default()) };
+        let mut transaction = self.pool.begin().await?;
+        let to = cursor::Step {
+            genesis_hash: self.genesis_hash,
+            commitment: self.commitment,
+            from: stretch.start(),
+            to: end,
+            time: stretch.time(),
+        };
+        cursor::advance(&mut transaction, &to).await?;
+        let written = if stretch.events().is_empty() {
+            Written::default()
+        } else {
+            write_events(&mut transaction, stretch).await?
+        };
+        transaction.commit().await?;
+        Ok(written)
+    }
+}
+
+async fn write_events(connection: &mut PgConnection, stretch: &Stretch) -> Result<Written, WriteError> {
+    let added = events::add(connection, stretch).await?;
+    journals::advance(connection, stretch, &added).await?;
+    // From here on only what was not there before: whatever sums something up must not see an event twice.
+    let fresh: Vec<&Found> = stretch.events().iter().filter(|found| added.contains(&events::key(found))).collect();
+    platforms::add(connection, &fresh).await?;
+    rules::add(connection, &fresh).await?;
+    let paid = payments::of(&fresh)?;
+    if !paid.is_empty() {
+        let entries = ledger::entries(&paid);
+        payments::add(connection, &paid).await?;
+        users::add(connection, &paid).await?;
+        ledger::add(connection, &paid, &entries).await?;
+        rules::count(connection, &entries).await?;
+    }
+    cursor::tell(connection, stretch.slots_with_events()).await?;
+    Ok(Written { events: fresh.len() })
+}
+
+/// The error about one event.
+fn contradiction(found: &Found, what: impl Into<String>) -> WriteError {
+    WriteError::Contradiction {
+        platform: Pubkey::new_from_array(found.event.platform()),
+        journal_index: found.event.journal_index(),
+        name: found.event.name(),
+        what: what.into(),
+    }
+}
+
+fn decimal(amount: u64) -> Decimal {
+    Decimal::from(amount)
+}
+
+fn start_text(start: Option<BlockRef>) -> String {
+    start.map_or_else(|| "the start of an empty database".to_owned(), |at| format!("block {at}"))
+}
