@@ -1,0 +1,276 @@
+//! Blocks made by hand: what a chain with the rebate program would produce.
+
+use rebate_client::{
+    Pubkey,
+    address::{Addresses, PROGRAM, event_authority},
+    block::{Block, InnerInstruction, Transaction},
+    event::{
+        AssetEntry, EffectEntry, Event, OffsetEntry, OracleKeyRegistered, OutcomeEntry, PauseChanged, PaymentRecorded,
+        PlatformCreated, PredicateEntry, RuleDefinition, RulePublished, TAG,
+    },
+};
+use rebate_core::{
+    outcome::Reason,
+    rule::{Field, Operator},
+};
+use rebate_indexer::source::BlockRef;
+use solana_program::hash::{Hash, hash};
+use solana_signature::Signature;
+use std::collections::HashMap;
+
+/// 2025-06-01, a Sunday.
+const BEGIN: i64 = 1_748_736_000;
+
+/// The rule that grants and the one that never does.
+pub const GRANTING: u16 = 1;
+pub const IDLE: u16 = 2;
+
+/// What `GRANTING` grants each time.
+pub const GRANT: u64 = 1_000;
+
+/// A chain as far as it was made.
+pub struct Chain {
+    pub blocks: Vec<Block>,
+    pending: Vec<Transaction>,
+    slot: u64,
+    signatures: u64,
+    platforms: HashMap<[u8; 32], Platform>,
+}
+
+#[derive(Default)]
+struct Platform {
+    events: u64,
+    payments: HashMap<[u8; 32], u64>,
+    balances: HashMap<[u8; 32], u64>,
+}
+
+pub fn key(number: u64) -> [u8; 32] {
+    hash(&number.to_le_bytes()).to_bytes()
+}
+
+/// The transaction that emits these bytes as the program does.
+fn emitting(signature: u64, failed: bool, events: &[Vec<u8>]) -> Transaction {
+    let mut first = [0; 64];
+    first[..32].copy_from_slice(&key(signature));
+    first[32..].copy_from_slice(&key(!signature));
+    Transaction {
+        signature: Signature::from(first),
+        failed,
+        accounts: vec![Pubkey::new_from_array(key(7)), PROGRAM, event_authority()],
+        inner: events
+            .iter()
+            .map(|bytes| InnerInstruction {
+                program: 1,
+                accounts: vec![2],
+                data: [TAG.as_slice(), bytes.as_slice()].concat(),
+            })
+            .collect(),
+    }
+}
+
+impl Chain {
+    /// A chain with its first block, which is empty.
+    pub fn new() -> Self {
+        Self::named("a chain")
+    }
+
+    /// Chains of other names have other hashes.
+    pub fn named(name: &str) -> Self {
+        let genesis = Block {
+            slot: 0,
+            hash: hash(name.as_bytes()),
+            parent_slot: 0,
+            parent_hash: Hash::default(),
+            time: Some(BEGIN),
+            transactions: Vec::new(),
+        };
+        Self { blocks: vec![genesis], pending: Vec::new(), slot: 0, signatures: 0, platforms: HashMap::new() }
+    }
+
+    /// A chain with one platform, an oracle key and two rules, in three blocks.
+    pub fn with_platform() -> (Self, [u8; 32]) {
+        let mut chain = Self::new();
+        let platform = chain.create_platform(1);
+        chain.seal();
+        chain.register_oracle(platform);
+        chain.publish(platform, GRANTING, 1, 0);
+        chain.publish(platform, IDLE, 1, 0);
+        chain.seal();
+        (chain, platform)
+    }
+
+    pub fn genesis_hash(&self) -> Hash {
+        self.blocks[0].hash
+    }
+
+    pub fn tip(&self) -> BlockRef {
+        BlockRef::of(self.blocks.last().unwrap())
+    }
+
+    pub fn now(&self) -> i64 {
+        BEGIN + i64::try_from(self.slot).unwrap() * 400 / 1000
+    }
+
+    /// Lets slots pass without a block.
+    pub fn skip(&mut self, slots: u64) {
+        self.slot += slots;
+    }
+
+    /// Ends the block.
+    pub fn seal(&mut self) -> &Block {
+        let parent = self.tip();
+        self.slot += 1;
+        let seed = [parent.hash.as_ref(), &self.slot.to_le_bytes()].concat();
+        self.blocks.push(Block {
+            slot: self.slot,
+            hash: hash(&seed),
+            parent_slot: parent.slot,
+            parent_hash: parent.hash,
+            time: Some(self.now()),
+            transactions: std::mem::take(&mut self.pending),
+        });
+        self.blocks.last().unwrap()
+    }
+
+    /// A transaction with these bytes as events.
+    pub fn emit_bytes(&mut self, failed: bool, events: &[Vec<u8>]) {
+        self.signatures += 1;
+        self.pending.push(emitting(self.signatures, failed, events));
+    }
+
+    /// A transaction with these events.
+    pub fn emit(&mut self, events: &[Event]) {
+        let bytes: Vec<_> = events.iter().map(|event| event.encode().unwrap()).collect();
+        self.emit_bytes(false, &bytes);
+    }
+
+    /// The position of the platform's next event in its journal, which is thereby taken.
+    pub fn take_index(&mut self, platform: [u8; 32]) -> u64 {
+        let platform = self.platforms.entry(platform).or_default();
+        platform.events += 1;
+        platform.events - 1
+    }
+
+    pub fn create_platform(&mut self, id: u64) -> [u8; 32] {
+        let platform = Addresses::of(id).platform.to_bytes();
+        let event = self.platform_created(id, platform);
+        self.emit(&[Event::PlatformCreated(event)]);
+        platform
+    }
+
+    pub fn platform_created(&mut self, id: u64, platform: [u8; 32]) -> PlatformCreated {
+        let mut name = [0; 16];
+        name[..5].copy_from_slice(b"coins");
+        PlatformCreated {
+            journal_index: self.take_index(platform),
+            at: self.now(),
+            platform,
+            id,
+            admin: key(1),
+            pauser: key(2),
+            max_lateness: 604_800,
+            timelock: 60,
+            order_shards: 1,
+            offsets: vec![OffsetEntry { from: 0, seconds: 28_800 }],
+            assets: vec![AssetEntry { name, kind: 1 }],
+        }
+    }
+
+    pub fn register_oracle(&mut self, platform: [u8; 32]) {
+        let event = OracleKeyRegistered {
+            journal_index: self.take_index(platform),
+            at: self.now(),
+            platform,
+            key: key(3),
+            valid_from: 0,
+            valid_until: i64::MAX,
+        };
+        self.emit(&[Event::OracleKeyRegistered(event)]);
+    }
+
+    pub fn pause(&mut self, platform: [u8; 32], paused: bool) {
+        let event = PauseChanged {
+            journal_index: self.take_index(platform),
+            at: self.now(),
+            platform,
+            paused,
+            by: key(2),
+        };
+        self.emit(&[Event::PauseChanged(event)]);
+    }
+
+    pub fn publish(&mut self, platform: [u8; 32], id: u16, version: u16, effective_at: i64) {
+        let condition = vec![PredicateEntry {
+            clause: 0,
+            negated: false,
+            field: Field::Amount as u8,
+            operator: Operator::Ge as u8,
+            value: u64::MAX,
+        }];
+        let rule = RuleDefinition {
+            id,
+            version,
+            name: format!("rule {id}"),
+            priority: id,
+            starts_at: 0,
+            ends_at: 0,
+            condition: if id == GRANTING { Vec::new() } else { condition },
+            effect: EffectEntry::Fixed { asset: 1, amount: GRANT },
+        };
+        let event =
+            RulePublished { journal_index: self.take_index(platform), at: self.now(), platform, effective_at, rule };
+        self.emit(&[Event::RulePublished(event)]);
+    }
+
+    /// The event of a payment with two outcomes, one of them a grant.
+    pub fn payment(&mut self, platform: [u8; 32], user: u64, amount: u64) -> PaymentRecorded {
+        let (journal_index, at, user) = (self.take_index(platform), self.now(), key(user));
+        let state = self.platforms.entry(platform).or_default();
+        let number = state.payments.entry(user).or_default();
+        *number += 1;
+        let balance = state.balances.entry(user).or_default();
+        let before = *balance;
+        *balance += GRANT;
+        let after = *balance;
+        let granted = OutcomeEntry {
+            rule: GRANTING,
+            version: 1,
+            reason: Reason::Granted as u8,
+            clause: 0,
+            asset: 1,
+            amount: GRANT,
+            before,
+            after,
+        };
+        let idle = OutcomeEntry {
+            rule: IDLE,
+            reason: Reason::NotMatched as u8,
+            amount: 0,
+            before: after,
+            ..granted
+        };
+        PaymentRecorded {
+            journal_index,
+            at,
+            platform,
+            oracle: key(3),
+            order: key(u64::MAX - journal_index),
+            user,
+            amount,
+            paid_at: at - 60,
+            product: 3,
+            streamer: u64::MAX,
+            session: 0,
+            tier: 255,
+            segments: u32::MAX,
+            number: *number,
+            outcomes: vec![granted, idle],
+        }
+    }
+
+    /// A transaction with one payment.
+    pub fn pay(&mut self, platform: [u8; 32], user: u64, amount: u64) {
+        let event = self.payment(platform, user, amount);
+        self.emit(&[Event::PaymentRecorded(event)]);
+    }
+}

@@ -1,0 +1,104 @@
+//! A database of one test's own.
+
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{
+    str::FromStr,
+    sync::atomic::{AtomicU32, Ordering},
+    time::UNIX_EPOCH,
+};
+
+/// A fresh database with the schema, on the server that `DATABASE_URL` names.
+pub struct Database {
+    name: String,
+    server: PgConnectOptions,
+    pool: PgPool,
+}
+
+impl Database {
+    pub async fn new() -> Self {
+        let database = Self::without_schema().await;
+        rebate_indexer::database::migrate(&database.pool).await.unwrap();
+        database
+    }
+
+    pub async fn without_schema() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let url = std::env::var("DATABASE_URL")
+            .expect("DATABASE_URL is not set: these tests need a Postgres, run them with `make test`");
+        let server = PgConnectOptions::from_str(&url).expect("DATABASE_URL is no address of a Postgres");
+        let name = format!(
+            "indexer_{}_{}_{}",
+            UNIX_EPOCH.elapsed().unwrap().as_micros(),
+            std::process::id(),
+            MADE.fetch_add(1, Ordering::Relaxed)
+        );
+        execute(&server, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
+        Self { name, server, pool }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// How to connect to it.
+    pub fn options(&self) -> PgConnectOptions {
+        self.server.clone().database(&self.name)
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn setting(&self, name: &str) -> String {
+        sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn execute(&self, statement: &str) {
+        self.pool.execute(sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))).await.unwrap();
+    }
+
+    /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
+    pub async fn content(&self) -> String {
+        const TABLES: [&str; 14] = [
+            "cursor", "transactions", "events", "journals", "platforms", "utc_offsets", "assets", "oracle_keys",
+            "rules", "payments", "outcomes", "entries", "users", "balances",
+        ];
+        let mut content = String::new();
+        for table in TABLES {
+            let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT row::text FROM (SELECT to_jsonb(t) - 'written_at' AS row FROM {table} AS t) AS rows ORDER BY 1"
+            )))
+            .fetch_all(&self.pool)
+            .await
+            .unwrap();
+            content.push_str(&format!("{table}\n{}\n", rows.join("\n")));
+        }
+        content
+    }
+
+    pub async fn remove(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Also where the test fails. The test's runtime may be ending, so another one waits for the server.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(execute(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)));
+            });
+        });
+    }
+}
+
+async fn execute(server: &PgConnectOptions, statement: String) {
+    let mut connection =
+        PgConnection::connect_with(server).await.expect("the Postgres that DATABASE_URL names cannot be reached");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await.unwrap();
+}

@@ -1,0 +1,4 @@
+//! The indexer against a real Postgres, the one that `DATABASE_URL` names.
+
+mod chain;
+mod database;
