@@ -28,19 +28,21 @@ pub struct Context<'a> {
     pub offsets: &'a [UtcOffset],
     /// The how-manieth payment of this user it is.
     pub number: PaymentNumber,
-    /// The user's balances before it.
-    pub balances: Balances,
 }
 
 /// Decides what every rule in force does with `payment`, in order of evaluation, into `outcomes` (which is emptied
-/// first), and returns the user's balances afterwards.
+/// first), and takes `balances` from what the user had before to what the user has afterwards.
 ///
 /// # Errors
-/// [`Refusal::AmountOverflow`] if a grant, a balance or a rule's total would pass 2^64 − 1. `outcomes` then holds
-/// nothing of use.
-pub fn evaluate(payment: &Payment, context: &Context<'_>, outcomes: &mut Vec<Outcome>) -> Result<Balances, Refusal> {
+/// [`Refusal::AmountOverflow`] if a grant, a balance or a rule's total would pass 2^64 − 1. `outcomes` and `balances`
+/// then hold nothing of use.
+pub fn evaluate(
+    payment: &Payment,
+    context: &Context<'_>,
+    balances: &mut Balances,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), Refusal> {
     outcomes.clear();
-    let mut balances = context.balances;
     let facts = Facts {
         payment,
         number: context.number,
@@ -81,7 +83,7 @@ pub fn evaluate(payment: &Payment, context: &Context<'_>, outcomes: &mut Vec<Out
         }
         outcomes.push(outcome);
     }
-    Ok(balances)
+    Ok(())
 }
 
 /// Writes what [`evaluate`] decided into the rules' totals. `rules` is the slice that was evaluated.

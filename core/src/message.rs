@@ -45,6 +45,9 @@ pub const PAYMENT: u8 = 1;
 /// The longest a payment record can be.
 pub const MAX_PAYMENT: usize = 1 + 1 + 32 + 32 + 8 + 8 + 2 + 8 + 8 + 1 + 4;
 
+/// The bytes of a payment record that are always there.
+const PAYMENT_HEAD: usize = 1 + 1 + 32 + 32 + 8 + 8 + 2;
+
 const STREAMER: u8 = 1;
 const SESSION: u8 = 2;
 const TIER: u8 = 4;
@@ -74,6 +77,7 @@ pub enum InvalidMessage {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], InvalidMessage> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(InvalidMessage::Truncated)?;
         self.0 = rest;
@@ -126,29 +130,34 @@ impl Records<'_> {
     ///
     /// # Errors
     /// If the bytes are no record, or go on after the last one.
+    #[inline]
     pub fn next_payment(&mut self) -> Result<Option<Payment>, InvalidMessage> {
         let Some(left) = self.left.checked_sub(1) else {
             return if self.bytes.0.is_empty() { Ok(None) } else { Err(InvalidMessage::TrailingBytes) };
         };
-        let bytes = &mut self.bytes;
-        let [kind, fields] = *bytes.array()?;
+        let [kind, fields] = *self.bytes.0.first_chunk().ok_or(InvalidMessage::Truncated)?;
         if kind != PAYMENT {
             return Err(InvalidMessage::UnknownKind);
         }
         if fields & !(STREAMER | SESSION | TIER | SEGMENTS) != 0 {
             return Err(InvalidMessage::NotCanonical);
         }
-        let payment = Payment {
-            order: OrderHash(*bytes.array()?),
-            user: UserKey(*bytes.array()?),
-            amount: Amount(u64::from_le_bytes(*bytes.array()?)),
-            paid_at: Timestamp(i64::from_le_bytes(*bytes.array()?)),
-            product: u16::from_le_bytes(*bytes.array()?),
-            streamer: u64::from_le_bytes(bytes.optional(fields & STREAMER != 0)?),
-            session: u64::from_le_bytes(bytes.optional(fields & SESSION != 0)?),
-            tier: u8::from_le_bytes(bytes.optional(fields & TIER != 0)?),
-            segments: u32::from_le_bytes(bytes.optional(fields & SEGMENTS != 0)?),
-        };
+        // One check of the length for all that is always there; within it the fields' places are constants.
+        let mut head = Reader(self.bytes.array::<PAYMENT_HEAD>()?);
+        let _ = head.array::<2>()?;
+        let order = OrderHash(*head.array()?);
+        let user = UserKey(*head.array()?);
+        let amount = Amount(u64::from_le_bytes(*head.array()?));
+        let paid_at = Timestamp(i64::from_le_bytes(*head.array()?));
+        let product = u16::from_le_bytes(*head.array()?);
+        let mut payment = Payment { order, user, amount, paid_at, product, ..Payment::default() };
+        if fields != 0 {
+            let bytes = &mut self.bytes;
+            payment.streamer = u64::from_le_bytes(bytes.optional(fields & STREAMER != 0)?);
+            payment.session = u64::from_le_bytes(bytes.optional(fields & SESSION != 0)?);
+            payment.tier = u8::from_le_bytes(bytes.optional(fields & TIER != 0)?);
+            payment.segments = u32::from_le_bytes(bytes.optional(fields & SEGMENTS != 0)?);
+        }
         self.left = left;
         Ok(Some(payment))
     }

@@ -72,14 +72,20 @@ impl LocalTime {
     }
 
     /// Day of the week. 1970-01-01 was a Thursday.
+    ///
+    /// Counts from [`EPOCH_SHIFT`] before 1970, so that it can divide without a sign: the chain has no signed division.
     #[expect(clippy::arithmetic_side_effects, reason = "a quotient by 86 400 plus three fits; the remainder is 0..=6")]
     pub fn weekday(self) -> Weekday {
-        let day = self.seconds.div_euclid(DAY);
-        Weekday((day + 3).rem_euclid(7) as u8 + 1)
+        let day = self.seconds.cast_unsigned().wrapping_add(EPOCH_SHIFT) / DAY.cast_unsigned();
+        Weekday(((day + 3) % 7) as u8 + 1)
     }
 }
 
+/// Seconds, a whole number of weeks, that bring every `i64` above zero and within a `u64`: ⌈2^63 / 604 800⌉ weeks.
+const EPOCH_SHIFT: u64 = 15_250_284_452_472 * 7 * 86_400;
+
 /// The UTC day of `at`: the day whose order page knows the payment. `None` before 1970 or after about 11 million years.
 pub fn utc_day(at: Timestamp) -> Option<Day> {
-    u32::try_from(at.0.div_euclid(DAY)).ok().map(Day)
+    let seconds = u64::try_from(at.0).ok()?;
+    u32::try_from(seconds / DAY.cast_unsigned()).ok().map(Day)
 }

@@ -192,18 +192,18 @@ pub(super) fn check(condition: &[Predicate]) -> Result<(), InvalidRule> {
     Ok(())
 }
 
-/// The first clause of `condition` that fails, or `None` if the condition holds.
+/// The first clause of `condition` that fails, or `None` if the condition holds. Clauses stand in order, from 0.
 #[inline]
 pub(crate) fn first_failing(condition: &[Predicate], facts: &Facts<'_>) -> Option<u8> {
-    let mut predicates = condition.iter().peekable();
-    while let Some(first) = predicates.next() {
-        let mut holds = first.holds(facts);
-        while let Some(other) = predicates.next_if(|other| other.clause == first.clause) {
-            holds = holds || other.holds(facts);
+    let (mut clause, mut holds) = (0, condition.is_empty());
+    for predicate in condition {
+        if predicate.clause != clause {
+            if !holds {
+                return Some(clause);
+            }
+            (clause, holds) = (predicate.clause, false);
         }
-        if !holds {
-            return Some(first.clause);
-        }
+        holds = holds || predicate.holds(facts);
     }
-    None
+    if holds { None } else { Some(clause) }
 }

@@ -1,5 +1,7 @@
 //! The events. Their bytes (discriminator, then Borsh) are canonical: they are the journal's leaves.
 
+pub mod payment_recorded;
+
 use crate::state::{Asset, OracleKey, UtcOffsetRow};
 use alloc::{string::String, vec::Vec};
 use anchor_lang::prelude::*;

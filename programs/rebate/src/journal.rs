@@ -35,12 +35,26 @@ impl<'a> Emitter<'a> {
     where
         E: Discriminator + wincode::SchemaWrite<BorshConfig, Src = E>,
     {
+        let event = event(JournalIndex(journal.count));
+        self.emit_with::<E>(journal, |buffer| {
+            wincode::config::serialize_into(buffer, &event, anchor_lang::BORSH_CONFIG)
+                .map_err(|_| ProgramError::InvalidInstructionData)
+        })
+    }
+
+    /// Emits an `E` whose fields `write` appends to the buffer, byte for byte as `E` would be serialised.
+    ///
+    /// # Errors
+    /// What `write` fails with, and [`RebateError::JournalFull`].
+    pub fn emit_with<E: Discriminator>(
+        &mut self,
+        journal: &mut Journal,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
         self.buffer.clear();
         self.buffer.extend_from_slice(EVENT_IX_TAG_LE);
         self.buffer.extend_from_slice(E::DISCRIMINATOR);
-        let event = event(JournalIndex(journal.count));
-        wincode::config::serialize_into(&mut self.buffer, &event, anchor_lang::BORSH_CONFIG)
-            .map_err(|_| ProgramError::InvalidInstructionData)?;
+        write(&mut self.buffer)?;
         let canonical = self.buffer.get(EVENT_IX_TAG_LE.len()..).unwrap_or_default();
         journal::append(&mut journal.count, &mut journal.peaks, journal::leaf(canonical))
             .map_err(|_| RebateError::JournalFull)?;

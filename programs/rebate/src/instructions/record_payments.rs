@@ -2,7 +2,7 @@
 
 use crate::{
     error::RebateError,
-    events::{OutcomeEntry, PaymentRecorded},
+    events::{PaymentRecorded, payment_recorded},
     journal::Emitter,
     log, signed_message,
     state::{Journal, OrderPage, Platform, RuleBookAccount, User, order_page},
@@ -10,12 +10,12 @@ use crate::{
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;
 use rebate_core::{
-    evaluate::{self, Balances},
+    evaluate,
     message,
     outcome::Outcome,
     payment::Payment,
     refusal::Refusal,
-    units::{PaymentNumber, Timestamp},
+    units::{JournalIndex, PaymentNumber, Timestamp},
 };
 
 /// Behind these come, for each record in order, the account of its user and the order page of its day and shard.
@@ -71,22 +71,16 @@ pub fn handle(ctx: &mut Context<RecordPayments>) -> Result<()> {
             Ok(number) => {
                 accepted = accepted.saturating_add(1);
                 log::accepted(platform, &payment.order, &outcomes);
-                emitter.emit(&mut accounts.journal, |index| PaymentRecorded {
-                    journal_index: index.0,
-                    at: now,
-                    platform: platform.address().to_bytes(),
-                    oracle: signed.oracle.key,
-                    order: payment.order.0,
-                    user: payment.user.0,
-                    amount: payment.amount.0,
-                    paid_at: payment.paid_at.0,
-                    product: payment.product,
-                    streamer: payment.streamer,
-                    session: payment.session,
-                    tier: payment.tier,
-                    segments: payment.segments,
-                    number: number.0,
-                    outcomes: outcomes.iter().map(OutcomeEntry::from).collect(),
+                let context = payment_recorded::Context {
+                    journal_index: JournalIndex(accounts.journal.count),
+                    at: Timestamp(now),
+                    platform: platform.address().as_array(),
+                    oracle: &signed.oracle.key,
+                    number,
+                };
+                emitter.emit_with::<PaymentRecorded>(&mut accounts.journal, |buffer| {
+                    payment_recorded::write(buffer, &context, &payment, &outcomes);
+                    Ok(())
                 })?;
             }
         }
@@ -122,33 +116,13 @@ fn record(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let number = user.next_payment();
-    let context = evaluate::Context {
-        rules: book.as_slice(),
-        offsets: platform.offsets(),
-        number,
-        balances: user.balances(),
-    };
-    let balances: Balances = match evaluate::evaluate(payment, &context, outcomes) {
-        Ok(balances) => balances,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let context = evaluate::Context { rules: book.as_slice(), offsets: platform.offsets(), number };
+    let mut balances = user.balances();
+    if let Err(refusal) = evaluate::evaluate(payment, &context, &mut balances, outcomes) {
+        return Ok(Err(refusal));
+    }
     order_page::take(&mut page, place, payment)?;
     evaluate::commit(book.as_mut_slice(), outcomes);
     user.apply(number, &balances);
     Ok(Ok(number))
-}
-
-impl From<&Outcome> for OutcomeEntry {
-    fn from(outcome: &Outcome) -> Self {
-        Self {
-            rule: outcome.rule.0,
-            version: outcome.version.0,
-            reason: outcome.reason as u8,
-            clause: outcome.clause,
-            asset: outcome.asset.0,
-            amount: outcome.amount.0,
-            before: outcome.before.0,
-            after: outcome.after.0,
-        }
-    }
 }

@@ -1,0 +1,11 @@
+//! The built program on a chain inside the process, an instruction a file.
+
+mod artifact;
+mod create_platform;
+mod idl;
+mod open_accounts;
+mod publish_rule;
+mod record_payments;
+mod register_oracle_key;
+mod set_paused;
+mod signed_message;
