@@ -29,6 +29,13 @@ impl Place {
         }
     }
 
+    /// One that others may enter, too.
+    fn open() -> Self {
+        let place = Self::new();
+        fs::set_permissions(place._folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        place
+    }
+
     fn start(&self) -> LocalPostgres {
         self.try_start(&Settings::for_tests()).unwrap()
     }
@@ -58,6 +65,15 @@ impl Place {
 
     fn has_server(&self) -> bool {
         self.dir.join("data/postmaster.pid").exists()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Where namespaces are forbidden, a root's cluster lies elsewhere.
+        if let Ok(elsewhere) = fs::read_link(&self.dir) {
+            fs::remove_dir_all(elsewhere).unwrap();
+        }
     }
 }
 
@@ -261,7 +277,6 @@ async fn root_in_a_closed_folder_without_namespaces_gets_a_cluster_where_the_oth
     if geteuid().is_root() {
         assert!(home.starts_with("/var/tmp"), "{}", home.display());
         assert_ne!(fs::metadata(home.join("data")).unwrap().uid(), 0);
-        fs::remove_dir_all(home).unwrap();
     } else {
         assert_eq!(
             home,
@@ -274,8 +289,7 @@ async fn root_in_a_closed_folder_without_namespaces_gets_a_cluster_where_the_oth
 
 #[tokio::test]
 async fn root_in_an_open_folder_without_namespaces_keeps_the_cluster_there() {
-    let place = Place::new();
-    fs::set_permissions(place._folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let place = Place::open();
     let settings = Settings {
         as_root: AsRoot::OtherUser,
         ..Settings::for_tests()
@@ -291,7 +305,7 @@ async fn root_in_an_open_folder_without_namespaces_keeps_the_cluster_there() {
 
 #[tokio::test]
 async fn a_folder_whose_path_is_too_long_for_a_socket_gets_a_private_one_elsewhere() {
-    let mut place = Place::new();
+    let mut place = Place::open();
     place.dir = place.dir.join("a".repeat(120)).join("postgres");
     let postgres = place.start();
     assert_eq!(
@@ -308,7 +322,7 @@ async fn a_folder_whose_path_is_too_long_for_a_socket_gets_a_private_one_elsewhe
 
 #[test]
 fn a_cluster_of_a_version_that_is_not_installed_is_refused_by_that_version() {
-    let place = Place::new();
+    let place = Place::open();
     fs::create_dir_all(place.dir.join("data")).unwrap();
     fs::write(place.dir.join("data/PG_VERSION"), "7\n").unwrap();
     let error = place.try_start(&Settings::for_tests()).unwrap_err();
@@ -358,6 +372,8 @@ fn a_command_finds_its_database_in_the_environment_and_its_exit_code_is_passed_o
 fn a_command_told_to_stop_ends_before_its_postgres_does() {
     let place = Place::new();
     let mut running = place.start_in_another_process();
+    // Else waiting would close it, and so end the command by itself.
+    let _kept_open = running.stdin.take();
     kill_process(Pid::from_child(&running), Signal::TERM).unwrap();
     assert_eq!(running.wait().unwrap().code(), Some(128 + 15));
     assert!(!place.has_server());

@@ -102,17 +102,25 @@ impl Account {
     /// Makes `dir` a private folder of this account's and returns where it really is: an account that cannot reach it,
     /// because a folder above it is closed to that account, gets one in `/var/tmp`, with a link to it in `dir`'s place.
     pub fn settle(&self, dir: &Path) -> Result<PathBuf, LocalPostgresError> {
+        // Another process may be doing the same. The folder above stays, whatever becomes of this one.
+        let above = dir
+            .parent()
+            .filter(|above| !above.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::create_dir_all(above).map_err(LocalPostgresError::file("make", above))?;
+        let lock = fs::File::open(above).map_err(LocalPostgresError::file("open", above))?;
+        lock.lock()
+            .map_err(LocalPostgresError::file("lock", above))?;
         fs::create_dir_all(dir).map_err(LocalPostgresError::file("make", dir))?;
         let home = fs::canonicalize(dir).map_err(LocalPostgresError::file("find", dir))?;
         self.own(&home)?;
         if self.reaches(&home) {
             return Ok(home);
         }
-        // It is ours and empty but for the lock file, or else a cluster that this account could run before.
         if home.join("data").exists() {
-            return Err(LocalPostgresError::NotOurs {
+            return Err(LocalPostgresError::Unreachable {
                 dir: home,
-                owner: 0,
+                user: self.owner().0,
             });
         }
         let elsewhere = private_name(Path::new("/var/tmp"), &home);

@@ -84,6 +84,18 @@ pub enum LocalPostgresError {
         /// The owner's numeric id.
         owner: u32,
     },
+    /// A cluster that root made in a closed folder, and that the other user whom Postgres now runs as cannot get at.
+    #[error(
+        "the cluster in {} lies in a folder that user {user}, as whom Postgres runs here, may not enter; open the folders \
+         above it to others, or remove it",
+        dir.display()
+    )]
+    Unreachable {
+        /// The cluster's folder.
+        dir: PathBuf,
+        /// The numeric id of the user who cannot reach it.
+        user: u32,
+    },
     /// A folder in a place open to all is not as we would have made it.
     #[error("{} is there already, but is not a private folder (mode 0700) of ours; remove it", dir.display())]
     Unsafe {
