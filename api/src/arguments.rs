@@ -19,12 +19,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub connections: u32,
     /// The node to compare with.
-    #[arg(
-        long,
-        default_value = "http://127.0.0.1:8899",
-        env = "REBATE_RPC",
-        hide_env_values = true
-    )]
+    #[arg(long, default_value = "http://127.0.0.1:8899", env = "REBATE_RPC", hide_env_values = true)]
     pub rpc: String,
     /// How sure the node must be of the journal it shows. Finalized suits an indexer at either commitment.
     #[arg(long, default_value = "finalized")]
@@ -113,9 +108,7 @@ impl Arguments {
 fn cluster_of(rpc: &str) -> Option<Cluster> {
     let (_, rest) = rpc.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     match host {
         "127.0.0.1" | "localhost" | "[::1]" => Some(Cluster::Custom(rpc.to_owned())),
         "api.mainnet-beta.solana.com" => Some(Cluster::Mainnet),
@@ -139,9 +132,6 @@ mod tests {
     fn the_usual_nodes_are_known() {
         let local = "http://127.0.0.1:8899";
         assert_eq!(cluster_of(local), Some(Cluster::Custom(local.into())));
-        assert_eq!(
-            cluster_of("https://api.devnet.solana.com"),
-            Some(Cluster::Devnet)
-        );
+        assert_eq!(cluster_of("https://api.devnet.solana.com"), Some(Cluster::Devnet));
     }
 }

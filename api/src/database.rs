@@ -11,9 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DatabaseError {
     /// The URL is none.
-    #[error(
-        "the database URL cannot be read: {0}; it looks like postgres://user:password@host:5432/database"
-    )]
+    #[error("the database URL cannot be read: {0}; it looks like postgres://user:password@host:5432/database")]
     Url(sqlx::Error),
     /// Nobody answers there.
     #[error(
@@ -38,19 +36,10 @@ pub enum DatabaseError {
 ///
 /// # Errors
 /// [`DatabaseError`].
-pub async fn connect(
-    url: &str,
-    connections: u32,
-    statement_timeout: Duration,
-) -> Result<PgPool, DatabaseError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(DatabaseError::Url)?
-        .application_name("rebate-api")
-        .options([
-            (
-                "statement_timeout",
-                statement_timeout.as_millis().to_string(),
-            ),
+pub async fn connect(url: &str, connections: u32, statement_timeout: Duration) -> Result<PgPool, DatabaseError> {
+    let options =
+        PgConnectOptions::from_str(url).map_err(DatabaseError::Url)?.application_name("rebate-api").options([
+            ("statement_timeout", statement_timeout.as_millis().to_string()),
             ("default_transaction_read_only", "on".to_owned()),
         ]);
     PgPoolOptions::new()
@@ -59,14 +48,10 @@ pub async fn connect(
         .connect_with(options.clone())
         .await
         .map_err(|why| DatabaseError::Connect {
-            database: options
-                .get_database()
-                .unwrap_or(options.get_username())
-                .to_owned(),
-            host: options.get_socket().map_or_else(
-                || options.get_host().to_owned(),
-                |socket| socket.display().to_string(),
-            ),
+            database: options.get_database().unwrap_or(options.get_username()).to_owned(),
+            host: options
+                .get_socket()
+                .map_or_else(|| options.get_host().to_owned(), |socket| socket.display().to_string()),
             port: options.get_port(),
             user: options.get_username().to_owned(),
             why,

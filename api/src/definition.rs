@@ -56,12 +56,7 @@ pub enum Effect {
 
 impl Predicate {
     fn text(&self) -> String {
-        let Self {
-            field,
-            operator,
-            value,
-            ..
-        } = self;
+        let Self { field, operator, value, .. } = self;
         let not = if self.negated { "not " } else { "" };
         match (field.as_str(), operator.as_str(), value.parse::<u64>()) {
             // A bit set, which rule files write as a list.
@@ -109,16 +104,9 @@ mod tests {
             "effect": {"kind": "ratio", "asset": 1, "bps": 2000, "min": "0", "max": "18446744073709551615"},
         }))
         .unwrap();
-        let expected = [
-            "payment_number == 1",
-            "product == 1 or not product < 7",
-            "not weekday in [6, 7]",
-        ];
+        let expected = ["payment_number == 1", "product == 1 or not product < 7", "not weekday in [6, 7]"];
         assert_eq!(clauses(&definition.condition), expected);
-        assert_eq!(
-            clause(&definition.condition, 1).as_deref(),
-            Some(expected[1])
-        );
+        assert_eq!(clause(&definition.condition, 1).as_deref(), Some(expected[1]));
         assert_eq!(clause(&definition.condition, 3), None);
     }
 }

@@ -50,6 +50,7 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 /// What the comparison came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = IntegrityStatus)]
 pub enum Status {
     /// Every event up to the smaller of the two counts is on record, unaltered.
     Agrees,
@@ -84,9 +85,11 @@ pub struct Difference {
     pub kind: DifferenceKind,
     /// The first journal index it concerns, where it concerns events.
     #[schema(minimum = 0)]
+    #[schema(required)]
     pub first_index: Option<u64>,
     /// The last.
     #[schema(minimum = 0)]
+    #[schema(required)]
     pub last_index: Option<u64>,
     /// The same in words.
     #[schema(example = "events 32 to 47 do not hash to what the chain has for them")]
@@ -95,26 +98,12 @@ pub struct Difference {
 
 impl Difference {
     fn whole(kind: DifferenceKind, detail: String) -> Self {
-        Self {
-            kind,
-            first_index: None,
-            last_index: None,
-            detail,
-        }
+        Self { kind, first_index: None, last_index: None, detail }
     }
 
     fn of_events(kind: DifferenceKind, first: u64, last: u64, what: &str) -> Self {
-        let events = if first == last {
-            format!("event {first}")
-        } else {
-            format!("events {first} to {last}")
-        };
-        Self {
-            kind,
-            first_index: Some(first),
-            last_index: Some(last),
-            detail: format!("{events} {what}"),
-        }
+        let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
+        Self { kind, first_index: Some(first), last_index: Some(last), detail: format!("{events} {what}") }
     }
 }
 
@@ -130,14 +119,18 @@ pub struct Report {
     pub journal: Address,
     /// The account in an explorer; null where none reaches the chain.
     #[schema(format = "uri")]
+    #[schema(required)]
     pub journal_explorer: Option<String>,
     /// The slot at which the node showed the account.
     #[schema(minimum = 0)]
+    #[schema(required)]
     pub chain_slot: Option<u64>,
     /// How many events the account counts.
     #[schema(minimum = 0)]
+    #[schema(required)]
     pub chain_count: Option<u64>,
     /// The account's tree head over them.
+    #[schema(required)]
     pub chain_head: Option<Hash>,
     /// How many events the database holds.
     #[schema(minimum = 0)]
@@ -182,11 +175,7 @@ struct Pass {
 
 impl Default for Pass {
     fn default() -> Self {
-        Self {
-            count: 0,
-            peaks: [[0; 32]; MAX_PEAKS],
-            began: OffsetDateTime::now_utc(),
-        }
+        Self { count: 0, peaks: [[0; 32]; MAX_PEAKS], began: OffsetDateTime::now_utc() }
     }
 }
 
@@ -265,16 +254,10 @@ async fn ask<T>(asked: impl Future<Output = Result<T, ChainError>>) -> Result<T,
 }
 
 /// How many events of the platform the database holds, if there is no gap.
-async fn stored_count(
-    connection: &mut PgConnection,
-    platform: Address,
-) -> Result<u64, sqlx::Error> {
-    let last = sqlx::query_scalar!(
-        "SELECT max(journal_index) FROM events WHERE platform = $1",
-        &platform.0
-    )
-    .fetch_one(connection)
-    .await?;
+async fn stored_count(connection: &mut PgConnection, platform: Address) -> Result<u64, sqlx::Error> {
+    let last = sqlx::query_scalar!("SELECT max(journal_index) FROM events WHERE platform = $1", &platform.0)
+        .fetch_one(connection)
+        .await?;
     Ok(last.map_or(0, |last| u64::try_from(last).unwrap_or(0).saturating_add(1)))
 }
 
@@ -284,20 +267,10 @@ pub(crate) async fn compare(state: &ApiState, platform: Address) -> Result<Repor
     let genesis_hash = state
         .integrity()
         .genesis_hash
-        .get_or_try_init(|| async {
-            ask(state.chain().genesis_hash())
-                .await
-                .map(|hash| Hash(hash.to_bytes()))
-        })
+        .get_or_try_init(|| async { ask(state.chain().genesis_hash()).await.map(|hash| Hash(hash.to_bytes())) })
         .await?;
     let account = ask(state.chain().account(&addresses.journal)).await?;
-    let mut comparison = Comparison {
-        state,
-        platform,
-        addresses,
-        chain: None,
-        differences: Vec::new(),
-    };
+    let mut comparison = Comparison { state, platform, addresses, chain: None, differences: Vec::new() };
     comparison.read_account(account);
     let caught_up = comparison.wait_for_the_indexer().await?;
     comparison.finish(*genesis_hash, caught_up).await
@@ -318,9 +291,8 @@ impl Comparison<'_> {
         let address = self.addresses.journal;
         let no_journal = |detail| Difference::whole(DifferenceKind::NoJournal, detail);
         let Some(account) = account else {
-            self.differences.push(no_journal(format!(
-                "the node has no account at {address}; is it the node of another cluster?"
-            )));
+            self.differences
+                .push(no_journal(format!("the node has no account at {address}; is it the node of another cluster?")));
             return;
         };
         if account.owner != PROGRAM {
@@ -334,12 +306,10 @@ impl Comparison<'_> {
             Ok(journal) if journal.platform == self.platform.0 => {
                 self.chain = Some((account.slot, journal));
             }
-            Ok(_) => self.differences.push(no_journal(format!(
-                "the account at {address} is the journal of another platform"
-            ))),
-            Err(error) => self
+            Ok(_) => self
                 .differences
-                .push(no_journal(format!("the account at {address}: {error}"))),
+                .push(no_journal(format!("the account at {address} is the journal of another platform"))),
+            Err(error) => self.differences.push(no_journal(format!("the account at {address}: {error}"))),
         }
     }
 
@@ -363,9 +333,7 @@ impl Comparison<'_> {
     }
 
     fn is_read_up_to(&self, as_of: &AsOf) -> bool {
-        self.chain.as_ref().is_some_and(|(slot, _)| {
-            i64::try_from(*slot).is_ok_and(|slot| slot <= as_of.as_of_slot)
-        })
+        self.chain.as_ref().is_some_and(|(slot, _)| i64::try_from(*slot).is_ok_and(|slot| slot <= as_of.as_of_slot))
     }
 
     async fn finish(mut self, genesis_hash: Hash, caught_up: bool) -> Result<Report, Problem> {
@@ -394,10 +362,7 @@ impl Comparison<'_> {
         }
         let caught_up = caught_up || self.is_read_up_to(&position.as_of);
         let stored_count = stored_count(snapshot.connection(), self.platform).await?;
-        let chain_count = self
-            .chain
-            .as_ref()
-            .map_or(stored_count, |(_, journal)| journal.count);
+        let chain_count = self.chain.as_ref().map_or(stored_count, |(_, journal)| journal.count);
         let to = stored_count.min(chain_count);
 
         let deadline = Clock::now() + self.state.settings().request_timeout / 2;
@@ -408,15 +373,7 @@ impl Comparison<'_> {
             End::Reached | End::Gap => Status::Agrees,
         };
         let whole = &passes.whole;
-        self.find_missing(
-            end,
-            whole.count,
-            stored_count,
-            chain_count,
-            caught_up,
-            &mut snapshot,
-        )
-        .await?;
+        self.find_missing(end, whole.count, stored_count, chain_count, caught_up, &mut snapshot).await?;
         self.find_invented(stored_count, &position.as_of);
         if end == End::Reached {
             self.find_altered(whole, &mut snapshot).await?;
@@ -428,11 +385,7 @@ impl Comparison<'_> {
             status,
             platform: self.platform,
             journal: Address(self.addresses.journal.to_bytes()),
-            journal_explorer: self
-                .state
-                .settings()
-                .cluster
-                .account(&self.addresses.journal),
+            journal_explorer: self.state.settings().cluster.account(&self.addresses.journal),
             chain_slot: self.chain.as_ref().map(|(slot, _)| *slot),
             chain_count: self.chain.as_ref().map(|(_, journal)| journal.count),
             chain_head: self.chain.as_ref().map(|(_, journal)| Hash(journal.root())),
@@ -457,10 +410,7 @@ impl Comparison<'_> {
         if to <= RECHECK || passes.whole.count > to {
             passes.whole = Pass::default();
         }
-        let end = passes
-            .whole
-            .advance(snapshot.connection(), self.platform, to, deadline)
-            .await?;
+        let end = passes.whole.advance(snapshot.connection(), self.platform, to, deadline).await?;
         if end != End::Reached || to <= RECHECK {
             return Ok(end);
         }
@@ -468,18 +418,11 @@ impl Comparison<'_> {
             passes.again = Pass::default();
         }
         let until = to.min(passes.again.count.saturating_add(RECHECK));
-        let again = passes
-            .again
-            .advance(snapshot.connection(), self.platform, until, deadline)
-            .await?;
+        let again = passes.again.advance(snapshot.connection(), self.platform, until, deadline).await?;
         if again == End::Gap || passes.again.count == to {
             passes.whole = std::mem::take(&mut passes.again);
         }
-        Ok(if again == End::Gap {
-            again
-        } else {
-            End::Reached
-        })
+        Ok(if again == End::Gap { again } else { End::Reached })
     }
 
     async fn find_missing(
@@ -499,9 +442,7 @@ impl Comparison<'_> {
             )
             .fetch_one(snapshot.connection())
             .await?;
-            let next = next
-                .and_then(|next| u64::try_from(next).ok())
-                .unwrap_or(chain);
+            let next = next.and_then(|next| u64::try_from(next).ok()).unwrap_or(chain);
             self.differences.push(Difference::of_events(
                 DifferenceKind::MissingEvents,
                 hashed,
@@ -576,12 +517,7 @@ impl Comparison<'_> {
     }
 
     /// The first event from `first` on, of those read at a time, whose bytes cannot be what the program emitted.
-    async fn suspect(
-        &self,
-        first: u64,
-        next: u64,
-        snapshot: &mut Snapshot,
-    ) -> Result<Option<String>, Problem> {
+    async fn suspect(&self, first: u64, next: u64, snapshot: &mut Snapshot) -> Result<Option<String>, Problem> {
         let rows = sqlx::query!(
             "SELECT journal_index, bytes FROM events
              WHERE platform = $1 AND journal_index >= $2 AND journal_index < $3 ORDER BY journal_index",
@@ -595,13 +531,10 @@ impl Comparison<'_> {
             let at = row.journal_index;
             match Event::decode(&row.bytes) {
                 Err(error) => Some(format!("event {at} is {error}")),
-                Ok(event) if event.platform() != self.platform.0 => {
-                    Some(format!("event {at} names another platform"))
+                Ok(event) if event.platform() != self.platform.0 => Some(format!("event {at} names another platform")),
+                Ok(event) if index(event.journal_index()) != at => {
+                    Some(format!("event {at} names itself event {}", event.journal_index()))
                 }
-                Ok(event) if index(event.journal_index()) != at => Some(format!(
-                    "event {at} names itself event {}",
-                    event.journal_index()
-                )),
                 Ok(_) => None,
             }
         }))

@@ -37,10 +37,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let url = arguments.database_url()?;
     let pool = database::connect(url, arguments.connections, settings.request_timeout).await?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
-        anyhow::anyhow!(
-            "cannot listen on {}: {error}; choose another with --listen",
-            arguments.listen
-        )
+        anyhow::anyhow!("cannot listen on {}: {error}; choose another with --listen", arguments.listen)
     })?;
     let token = CancellationToken::new();
     stop_on_signals(&token)?;
@@ -66,9 +63,7 @@ fn stop_on_signals(token: &CancellationToken) -> std::io::Result<()> {
 fn log(logs: Logs) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Answers go to clients and descriptions to stdout.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match logs {
         Logs::Text => log.init(),
         Logs::Json => log.json().init(),

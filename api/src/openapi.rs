@@ -1,7 +1,15 @@
 //! The API's description, made from the handlers themselves.
 
 use crate::{problem::Document, routes, state::ApiState};
-use utoipa::OpenApi;
+use std::sync::LazyLock;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Object, OpenApi as OpenApiDocument, RefOr, Required, Response, Schema, Type,
+        header::Header,
+        path::{Operation, ParameterBuilder, ParameterIn},
+    },
+};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What no handler says.
@@ -34,7 +42,7 @@ use utoipa_axum::router::OpenApiRouter;
 )]
 struct Described;
 
-/// Every route, with its description.
+/// Every route, with its description: about the data, and about the server.
 pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     (
         OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()),
@@ -43,7 +51,43 @@ pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
 }
 
 /// The API's description.
-pub fn openapi() -> utoipa::openapi::OpenApi {
+pub fn openapi() -> OpenApiDocument {
     let (data, operations) = described();
-    data.merge(operations).into_openapi()
+    let mut document = data.merge(operations).into_openapi();
+    for (path, item) in &mut document.paths.paths {
+        // Integrity also depends on the chain, as it is while the answer is made.
+        if path.starts_with("/v1/") && path != "/v1/integrity" {
+            item.get.iter_mut().for_each(describe_caching);
+        }
+    }
+    document
+}
+
+/// What [`Snapshot`](crate::snapshot::Snapshot) does for every answer made from one.
+fn describe_caching(operation: &mut Operation) {
+    let text = || Schema::from(Object::with_type(Type::String));
+    operation.parameters.get_or_insert_default().push(
+        ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The `ETag` of an answer the client has."))
+            .schema(Some(text()))
+            .build(),
+    );
+    let responses = &mut operation.responses.responses;
+    if let Some(RefOr::T(answer)) = responses.get_mut("200") {
+        let mut etag = Header::new(text());
+        etag.description =
+            Some("Changes with the slot. Pass it as `If-None-Match` to ask whether the answer still holds.".into());
+        answer.headers.insert("ETag".into(), etag);
+    }
+    let unchanged = Response::new("Nothing was read since: the answer that the client has still holds.");
+    responses.insert("304".into(), RefOr::T(unchanged));
+}
+
+/// The same as JSON, made once.
+pub(crate) fn json() -> Result<&'static str, &'static serde_json::Error> {
+    static JSON: LazyLock<serde_json::Result<String>> = LazyLock::new(|| openapi().to_json());
+    JSON.as_deref()
 }

@@ -1,14 +1,11 @@
 //! Lists in pages, by keyset: a cursor says after which row to go on, so rows that come in meanwhile neither repeat nor
 //! hide others.
 
-use crate::{
-    problem::{Kind, Problem},
-    snapshot::AsOf,
-};
+use crate::problem::{Kind, Problem};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 /// How many items a page has where the request does not say.
 pub const DEFAULT_LIMIT: u16 = 50;
@@ -73,18 +70,12 @@ impl Scope {
             digest.update((filter.len() as u64).to_le_bytes());
             digest.update(filter);
         }
-        Self {
-            list,
-            filters: digest.finalize().into(),
-        }
+        Self { list, filters: digest.finalize().into() }
     }
 
     fn digest(&self, body: &[u8]) -> [u8; DIGEST] {
-        let digest = Sha256::new()
-            .chain_update(b"rebate cursor")
-            .chain_update(self.filters)
-            .chain_update(body)
-            .finalize();
+        let digest =
+            Sha256::new().chain_update(b"rebate cursor").chain_update(self.filters).chain_update(body).finalize();
         let mut short = [0; DIGEST];
         for (to, from) in short.iter_mut().zip(digest) {
             *to = from;
@@ -105,20 +96,12 @@ impl Scope {
     /// in it, since a cursor only says where to go on.
     fn key<K: Key>(&self, cursor: &str) -> Result<K, Problem> {
         let refused = |detail: &str| {
-            Problem::new(
-                Kind::InvalidCursor,
-                format!("cursor in the query: {detail}; start again without one"),
-            )
+            Problem::new(Kind::InvalidCursor, format!("cursor in the query: {detail}; start again without one"))
         };
         let broken = || refused("this is no cursor that this server gave out");
-        let bytes = BASE64_URL_SAFE_NO_PAD
-            .decode(cursor)
-            .map_err(|_| broken())?;
-        let (body, digest) = bytes
-            .len()
-            .checked_sub(DIGEST)
-            .and_then(|at| bytes.split_at_checked(at))
-            .ok_or_else(broken)?;
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| broken())?;
+        let (body, digest) =
+            bytes.len().checked_sub(DIGEST).and_then(|at| bytes.split_at_checked(at)).ok_or_else(broken)?;
         let (head, key) = body.split_at_checked(HEAD).ok_or_else(broken)?;
         match *head {
             [VERSION, list] if list == self.list as u8 => {}
@@ -126,9 +109,7 @@ impl Scope {
             _ => return Err(broken()),
         }
         if digest != self.digest(body) {
-            return Err(refused(
-                "it is not one of this list with these filters, or it was altered",
-            ));
+            return Err(refused("it is not one of this list with these filters, or it was altered"));
         }
         K::read(key).ok_or_else(broken)
     }
@@ -160,25 +141,28 @@ impl Page {
     /// # Errors
     /// Where the cursor is none of this list's.
     pub fn after<K: Key>(&self, scope: &Scope) -> Result<Option<K>, Problem> {
-        self.cursor
-            .as_deref()
-            .map(|cursor| scope.key(cursor))
-            .transpose()
+        self.cursor.as_deref().map(|cursor| scope.key(cursor)).transpose()
     }
 }
 
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Items<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// What to pass as `cursor` for the next page; null on the last.
-    #[schema(example = "AQIAAAAAAAAAKgABc4LrFyhZ-wE")]
-    pub next_cursor: Option<String>,
-    #[serde(flatten)]
-    #[schema(inline = false)]
-    pub as_of: AsOf,
+/// The page of a list. A type for each, since the description of a generic one would not name its items.
+macro_rules! items {
+    ($(#[$doc:meta])* $name:ident of $item:ty) => {
+        $(#[$doc])*
+        #[derive(serde::Serialize, utoipa::ToSchema)]
+        pub(crate) struct $name {
+            /// The items.
+            items: Vec<$item>,
+            /// What to pass as `cursor` for the next page; null on the last.
+            #[schema(required, example = "AQIAAAAAAAAAKgABc4LrFyhZ-wE")]
+            next_cursor: Option<String>,
+            #[serde(flatten)]
+            #[schema(inline = false)]
+            as_of: crate::snapshot::AsOf,
+        }
+    };
 }
+pub(crate) use items;
 
 /// The rows of a page, without the one that only told whether there is another, and that other's cursor.
 ///
@@ -193,9 +177,6 @@ pub fn cut<R, K: Key>(
     let limit = usize::from(page.limit()?);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next_cursor = rows
-        .last()
-        .filter(|_| more)
-        .map(|row| scope.cursor(&key(row)));
+    let next_cursor = rows.last().filter(|_| more).map(|row| scope.cursor(&key(row)));
     Ok((rows, next_cursor))
 }

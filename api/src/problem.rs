@@ -84,17 +84,13 @@ impl Kind {
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Timeout
-            | Self::Overloaded
-            | Self::DatabaseUnavailable
-            | Self::NodeUnavailable
-            | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout | Self::Overloaded | Self::DatabaseUnavailable | Self::NodeUnavailable | Self::NotReady => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -111,20 +107,12 @@ pub struct Problem {
 impl Problem {
     /// A problem, with what happened, where, and what to do about it.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            missing: Vec::new(),
-        }
+        Self { kind, detail: detail.into(), missing: Vec::new() }
     }
 
     /// Nothing to answer from, for want of `missing`.
     pub fn not_ready(missing: Vec<String>) -> Self {
-        Self {
-            kind: Kind::NotReady,
-            detail: missing.join("; "),
-            missing,
-        }
+        Self { kind: Kind::NotReady, detail: missing.join("; "), missing }
     }
 
     /// A defect: the log gets what it is, the answer does not.
@@ -138,36 +126,28 @@ impl Problem {
 
     /// What a panic is answered with.
     pub fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Self::internal(&format_args!("panic: {}", said.unwrap_or("no message"))).into_response()
     }
 
     /// What a response of the framework's own says, which has a status and at best a line of text.
     fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::NOT_FOUND => Self::new(
-                Kind::UnknownPath,
-                "there is nothing at this path; /openapi.json lists all there is",
-            ),
+            StatusCode::NOT_FOUND => {
+                Self::new(Kind::UnknownPath, "there is nothing at this path; /openapi.json lists all there is")
+            }
             StatusCode::METHOD_NOT_ALLOWED => Self::new(
                 Kind::MethodNotAllowed,
                 "this path does not take that method; the header Allow names those it takes",
             ),
-            StatusCode::PAYLOAD_TOO_LARGE => Self::new(
-                Kind::TooLarge,
-                "no request here needs a body of that size; leave it out",
-            ),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(Kind::TooLarge, "no request here needs a body of that size; leave it out")
+            }
             StatusCode::SERVICE_UNAVAILABLE => Self::new(
                 Kind::Timeout,
                 "the answer was not ready in time; try again, and ask for less with a smaller limit",
             ),
-            other => Self::new(
-                Kind::InvalidParameter,
-                format!("the request cannot be answered: {other}"),
-            ),
+            other => Self::new(Kind::InvalidParameter, format!("the request cannot be answered: {other}")),
         }
     }
 }
@@ -218,7 +198,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The document.
+/// An error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Document {
@@ -232,7 +212,7 @@ pub struct Document {
     #[schema(example = 400, minimum = 400, maximum = 599)]
     status: u16,
     /// What happened this time, where, and what to do.
-    #[schema(example = "user: \"u1\" is not 64 hexadecimal digits")]
+    #[schema(example = "in the path: \"u1\" is not 64 hexadecimal digits")]
     detail: String,
     /// The path that was asked for.
     #[schema(example = "/v1/users/u1/balances", format = "uri-reference")]
@@ -252,11 +232,7 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+js
 /// Turns every error that comes from beneath into a problem document.
 pub async fn document(request: Request, next: Next) -> Response {
     let instance = request.uri().path().to_owned();
-    let request_id = request
-        .headers()
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok())
-        .map(str::to_owned);
+    let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let response = next.run(request).await;
     let status = response.status();
     let pending = response.extensions().get::<Pending>().cloned();
@@ -268,13 +244,9 @@ pub async fn document(request: Request, next: Next) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-    parts
-        .headers
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        parts
-            .headers
-            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     let body = Json(Document {
         r#type: problem.kind.name(),
@@ -296,15 +268,15 @@ pub async fn document(request: Request, next: Next) -> Response {
 pub enum Problems {
     /// A parameter is not valid, the cursor is not one of this list, or the platform is not named and there are several.
     #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(#[to_schema] Document),
+    BadRequest(Document),
     /// Not on record, up to `as_of_slot`.
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] Document),
+    NotFound(Document),
     /// A defect or damaged data; the server's log says more.
     #[response(status = 500, content_type = "application/problem+json")]
-    Internal(#[to_schema] Document),
+    Internal(Document),
     /// The database or the node does not answer, nothing was indexed yet, the answer took too long, or too many
     /// requests came at once. `Retry-After` says when to try again.
     #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(#[to_schema] Document),
+    Unavailable(Document),
 }

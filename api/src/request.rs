@@ -25,11 +25,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                     ErrorKind::DeserializeError { key, message, .. } => {
                         format!("{key} in the path: {message}")
                     }
-                    ErrorKind::ParseErrorAtKey {
-                        key,
-                        value,
-                        expected_type,
-                    } => {
+                    ErrorKind::ParseErrorAtKey { key, value, expected_type } => {
                         format!("{key} in the path: {value:?} is not a {expected_type}")
                     }
                     ErrorKind::Message(message) => format!("in the path: {message}"),
@@ -53,13 +49,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => {
                 let text = rejection.body_text();
-                let why = text
-                    .strip_prefix("Failed to deserialize query string: ")
-                    .unwrap_or(&text);
-                Err(Problem::new(
-                    Kind::InvalidParameter,
-                    format!("in the query: {why}"),
-                ))
+                let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                Err(Problem::new(Kind::InvalidParameter, format!("in the query: {why}")))
             }
         }
     }
@@ -70,6 +61,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 #[into_params(parameter_in = Query)]
 pub struct OfPlatform {
     /// The platform's address. Left out, it is the one this server is configured for, or else the only one on record.
-    #[param(value_type = Option<String>, example = "ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u")]
+    #[param(example = "ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u")]
     pub platform: Option<Address>,
 }

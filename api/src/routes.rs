@@ -1,6 +1,7 @@
 //! What is answered where: a file a resource.
 
 mod balances;
+mod description;
 mod entries;
 mod integrity;
 mod metrics;
@@ -33,4 +34,5 @@ pub(crate) fn operations() -> OpenApiRouter<ApiState> {
         .routes(routes!(status::health))
         .routes(routes!(status::ready))
         .routes(routes!(metrics::scrape))
+        .routes(routes!(description::show))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     metrics,
-    openapi::{described, openapi},
+    openapi::described,
     problem::{self, Kind, Problem},
     state::ApiState,
 };
@@ -12,7 +12,6 @@ use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderName, Method, StatusCode, header},
     middleware,
-    routing::get,
 };
 use std::io;
 use tokio::net::TcpListener;
@@ -38,29 +37,16 @@ pub fn router(state: ApiState) -> Router {
     let (data, operations) = described();
     let (data, _) = data.split_for_parts();
     let (operations, _) = operations.split_for_parts();
-    let description = openapi()
-        .to_json()
-        .map(|json| ([(header::CONTENT_TYPE, "application/json")], json))
-        .map_err(|error| Problem::internal(&error));
-
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
         .layer(LoadShedLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(
-            state.settings().max_concurrency,
-        ))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            state.settings().request_timeout,
-        ));
+        .layer(GlobalConcurrencyLimitLayer::new(state.settings().max_concurrency))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.settings().request_timeout));
     let everything = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(span))
-        .layer(middleware::from_fn_with_state(
-            state.clone(),
-            metrics::count,
-        ))
+        .layer(middleware::from_fn_with_state(state.clone(), metrics::count))
         .layer(
             CorsLayer::new()
                 .allow_origin(Any)
@@ -73,28 +59,16 @@ pub fn router(state: ApiState) -> Router {
         .layer(CatchPanicLayer::custom(Problem::of_panic))
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
 
-    data.layer(bounded)
-        .merge(operations)
-        .route(
-            "/openapi.json",
-            get(move || std::future::ready(description.clone())),
-        )
-        .with_state(state)
-        .layer(everything)
+    data.layer(bounded).merge(operations).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
 ///
 /// # Errors
 /// Where the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    state: ApiState,
-    token: CancellationToken,
-) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
     let drain_timeout = state.settings().drain_timeout;
-    let server = axum::serve(listener, router(state))
-        .with_graceful_shutdown(token.clone().cancelled_owned());
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(token.clone().cancelled_owned());
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;
@@ -110,21 +84,11 @@ pub async fn serve(
 }
 
 async fn overloaded(_: BoxError) -> Problem {
-    Problem::new(
-        Kind::Overloaded,
-        "this server answers as many requests as it can; try again in a moment",
-    )
+    Problem::new(Kind::Overloaded, "this server answers as many requests as it can; try again in a moment")
 }
 
 fn span(request: &Request) -> tracing::Span {
-    let id = request
-        .headers()
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("none", MatchedPath::as_str);
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     tracing::info_span!("request", id, method = %request.method(), route)
 }

@@ -44,15 +44,8 @@ pub struct AsOf {
 impl AsOf {
     /// As of `slot`, read at `commitment`, of which the schema allows two.
     pub(crate) fn new(slot: i64, commitment: &str) -> Self {
-        let finality = if commitment == "finalized" {
-            Finality::Finalized
-        } else {
-            Finality::Confirmed
-        };
-        Self {
-            as_of_slot: slot,
-            finality,
-        }
+        let finality = if commitment == "finalized" { Finality::Finalized } else { Finality::Confirmed };
+        Self { as_of_slot: slot, finality }
     }
 }
 
@@ -77,13 +70,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// Where it does not answer, or holds nothing yet.
-    pub(crate) async fn take(
-        pool: &PgPool,
-        default_platform: Option<Address>,
-    ) -> Result<Self, Problem> {
-        let mut transaction = pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await?;
+    pub(crate) async fn take(pool: &PgPool, default_platform: Option<Address>) -> Result<Self, Problem> {
+        let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let cursor = sqlx::query!(
             r#"SELECT genesis_hash AS "genesis_hash: Hash", commitment, slot,
                       blockhash AS "blockhash: Hash"
@@ -91,9 +79,7 @@ impl Snapshot {
         )
         .fetch_optional(&mut *transaction)
         .await?
-        .ok_or_else(|| {
-            Problem::not_ready(vec!["no block was indexed yet: start the indexer".into()])
-        })?;
+        .ok_or_else(|| Problem::not_ready(vec!["no block was indexed yet: start the indexer".into()]))?;
         Ok(Self {
             transaction,
             position: Position {
@@ -132,17 +118,12 @@ impl Snapshot {
             )
             .fetch_one(&mut *self.transaction)
             .await?;
-            return if known {
-                Ok(platform)
-            } else {
-                Err(self.unknown(&format_args!("platform {platform}")))
-            };
+            return if known { Ok(platform) } else { Err(self.unknown(&format_args!("platform {platform}"))) };
         }
-        let platforms = sqlx::query_scalar!(
-            r#"SELECT address AS "address: Address" FROM platforms ORDER BY address LIMIT 2"#
-        )
-        .fetch_all(&mut *self.transaction)
-        .await?;
+        let platforms =
+            sqlx::query_scalar!(r#"SELECT address AS "address: Address" FROM platforms ORDER BY address LIMIT 2"#)
+                .fetch_all(&mut *self.transaction)
+                .await?;
         match *platforms.as_slice() {
             [only] => Ok(only),
             [] => Err(self.unknown(&"platform")),
@@ -164,10 +145,7 @@ impl Snapshot {
 
     /// The answer, with its ETag.
     pub fn answer<T: Serialize>(self, body: T) -> Answer<T> {
-        Answer {
-            etag: self.etag,
-            body,
-        }
+        Answer { etag: self.etag, body }
     }
 }
 
@@ -191,11 +169,9 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("public, no-cache");
 impl IntoResponse for NoSnapshot {
     fn into_response(self) -> Response {
         match self {
-            Self::NotModified(etag) => (
-                StatusCode::NOT_MODIFIED,
-                [(header::ETAG, etag), (header::CACHE_CONTROL, REVALIDATE)],
-            )
-                .into_response(),
+            Self::NotModified(etag) => {
+                (StatusCode::NOT_MODIFIED, [(header::ETAG, etag), (header::CACHE_CONTROL, REVALIDATE)]).into_response()
+            }
             Self::Problem(problem) => problem.into_response(),
         }
     }
@@ -205,13 +181,9 @@ impl FromRequestParts<ApiState> for Snapshot {
     type Rejection = NoSnapshot;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, NoSnapshot> {
-        let default_platform = state
-            .settings()
-            .platform
-            .map(|platform| Address(platform.to_bytes()));
+        let default_platform = state.settings().platform.map(|platform| Address(platform.to_bytes()));
         let mut snapshot = Self::take(state.pool(), default_platform).await?;
-        let etag =
-            etag(&snapshot.position, state, parts).map_err(|error| Problem::internal(&error))?;
+        let etag = etag(&snapshot.position, state, parts).map_err(|error| Problem::internal(&error))?;
         if is_known(&parts.headers, &etag) {
             return Err(NoSnapshot::NotModified(etag));
         }
@@ -222,19 +194,13 @@ impl FromRequestParts<ApiState> for Snapshot {
 
 /// Weak, since what leaves here may be compressed on its way. It covers everything an answer depends on: the block it is
 /// as of, the request, and how this server is configured.
-fn etag(
-    position: &Position,
-    state: &ApiState,
-    parts: &Parts,
-) -> Result<HeaderValue, header::InvalidHeaderValue> {
+fn etag(position: &Position, state: &ApiState, parts: &Parts) -> Result<HeaderValue, header::InvalidHeaderValue> {
     let settings = state.settings();
     let mut digest = Sha256::new();
     for part in [
         env!("CARGO_PKG_VERSION"),
         &settings.cluster.to_string(),
-        &settings
-            .platform
-            .map_or_else(String::new, |platform| platform.to_string()),
+        &settings.platform.map_or_else(String::new, |platform| platform.to_string()),
         &format!("{:?}", position.as_of.finality),
         parts.uri.path(),
         parts.uri.query().unwrap_or_default(),
@@ -246,11 +212,7 @@ fn etag(
     digest.update(position.blockhash.0);
     let digest = digest.finalize();
     let short = digest.get(..12).unwrap_or(&digest);
-    HeaderValue::try_from(format!(
-        "W/\"{}-{}\"",
-        position.as_of.as_of_slot,
-        hex::encode(short)
-    ))
+    HeaderValue::try_from(format!("W/\"{}-{}\"", position.as_of.as_of_slot, hex::encode(short)))
 }
 
 /// RFC 9110 §13.1.2, by weak comparison.

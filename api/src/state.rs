@@ -63,15 +63,7 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                pool,
-                chain,
-                settings,
-                metrics,
-                integrity: Integrity::default(),
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, integrity: Integrity::default() }) })
     }
 
     /// Connections to the database.

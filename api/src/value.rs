@@ -46,9 +46,7 @@ macro_rules! from_text {
     ($name:ident) => {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?
-                    .parse()
-                    .map_err(de::Error::custom)
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
             }
         }
     };
@@ -70,10 +68,7 @@ impl Unreadable {
         if shown.len() < found.len() {
             shown.push('…');
         }
-        Self {
-            found: shown,
-            expected,
-        }
+        Self { found: shown, expected }
     }
 }
 
@@ -218,21 +213,13 @@ impl Instant {
 
     /// The same, of a time for which 0 stands for open.
     pub fn unless_open(seconds: i64) -> Option<Self> {
-        if seconds == 0 {
-            None
-        } else {
-            Self::of_unix(seconds)
-        }
+        if seconds == 0 { None } else { Self::of_unix(seconds) }
     }
 }
 
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self
-            .0
-            .to_offset(UtcOffset::UTC)
-            .format(&Rfc3339)
-            .map_err(|_| fmt::Error)?;
+        let text = self.0.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(|_| fmt::Error)?;
         f.write_str(&text)
     }
 }
@@ -241,19 +228,12 @@ impl FromStr for Instant {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let unreadable = || {
-            Unreadable::new(
-                text,
-                "a time: RFC 3339, like 2026-10-03T12:00:00Z, or Unix seconds",
-            )
-        };
+        let unreadable = || Unreadable::new(text, "a time: RFC 3339, like 2026-10-03T12:00:00Z, or Unix seconds");
         if let Ok(seconds) = text.parse() {
             return Self::of_unix(seconds).ok_or_else(unreadable);
         }
         // A plus sign that was not percent-encoded arrives as a space, and no time has one elsewhere.
-        OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339)
-            .map(Self)
-            .map_err(|_| unreadable())
+        OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).map(Self).map_err(|_| unreadable())
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) struct Balance {
     entries: i64,
     /// The journal index of the event that changed it last; null where none did.
     #[schema(minimum = 0, example = 41)]
+    #[schema(required)]
     journal_index: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 //! Every change of a user's balances.
 
 use crate::{
-    page::{self, Items, Key, List, Page, Scope},
+    page::{self, Key, List, Page, Scope},
     problem::{Problem, Problems},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, Snapshot},
@@ -54,6 +54,11 @@ pub(crate) struct Entry {
     transaction: Transaction,
 }
 
+page::items! {
+    /// A page of entries, newest first.
+    Entries of Entry
+}
+
 struct Row {
     operation: String,
     asset: i16,
@@ -85,10 +90,7 @@ impl Key for Place {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (index, position) = bytes.split_first_chunk()?;
-        Some(Self(
-            i64::from_be_bytes(*index),
-            i16::from_be_bytes(position.try_into().ok()?),
-        ))
+        Some(Self(i64::from_be_bytes(*index), i16::from_be_bytes(position.try_into().ok()?)))
     }
 }
 
@@ -101,7 +103,7 @@ impl Key for Place {
     tag = "users",
     operation_id = "listEntries",
     params(("user" = Hash, Path, description = "The user's key."), OfPlatform, Page),
-    responses((status = 200, description = "A page of entries.", body = Items<Entry>), Problems),
+    responses((status = 200, description = "A page of entries.", body = Entries), Problems),
 )]
 pub(crate) async fn of_user(
     State(state): State<ApiState>,
@@ -109,7 +111,7 @@ pub(crate) async fn of_user(
     Query(of): Query<OfPlatform>,
     Query(page): Query<Page>,
     mut snapshot: Snapshot,
-) -> Result<Answer<Items<Entry>>, Problem> {
+) -> Result<Answer<Entries>, Problem> {
     let platform = snapshot.platform(of).await?;
     let scope = Scope::new(List::Entries, &[&platform.0, &user.0]);
     let Place(journal_index, position) = page.after(&scope)?.unwrap_or(Place(i64::MAX, i16::MAX));
@@ -147,9 +149,7 @@ pub(crate) async fn of_user(
             return Err(snapshot.unknown(&format_args!("payment of user {user}")));
         }
     }
-    let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| {
-        Place(row.journal_index, row.position)
-    })?;
+    let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index, row.position))?;
     let cluster = &state.settings().cluster;
     let items = rows
         .into_iter()
@@ -171,9 +171,5 @@ pub(crate) async fn of_user(
         })
         .collect();
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Items {
-        items,
-        next_cursor,
-        as_of,
-    }))
+    Ok(snapshot.answer(Entries { items, next_cursor, as_of }))
 }

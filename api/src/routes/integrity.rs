@@ -28,18 +28,9 @@ use axum::{
     params(OfPlatform),
     responses((status = 200, description = "What the comparison came to.", body = Report), Problems),
 )]
-pub(crate) async fn compare(
-    State(state): State<ApiState>,
-    Query(of): Query<OfPlatform>,
-) -> Result<Response, Problem> {
-    let default_platform = state
-        .settings()
-        .platform
-        .map(|platform| Address(platform.to_bytes()));
-    let platform = Snapshot::take(state.pool(), default_platform)
-        .await?
-        .platform(of)
-        .await?;
+pub(crate) async fn compare(State(state): State<ApiState>, Query(of): Query<OfPlatform>) -> Result<Response, Problem> {
+    let default_platform = state.settings().platform.map(|platform| Address(platform.to_bytes()));
+    let platform = Snapshot::take(state.pool(), default_platform).await?.platform(of).await?;
     let report = integrity::compare(&state, platform).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response())
 }

@@ -19,16 +19,6 @@ use axum::{
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain; version=0.0.4")),
 )]
 pub(crate) async fn scrape(State(state): State<ApiState>) -> Result<Response, Problem> {
-    let text = state
-        .metrics()
-        .text(state.pool())
-        .map_err(|error| Problem::internal(&error))?;
-    Ok((
-        [
-            (header::CONTENT_TYPE, prometheus::TEXT_FORMAT),
-            (header::CACHE_CONTROL, "no-store"),
-        ],
-        text,
-    )
-        .into_response())
+    let text = state.metrics().text(state.pool()).map_err(|error| Problem::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT), (header::CACHE_CONTROL, "no-store")], text).into_response())
 }

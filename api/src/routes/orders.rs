@@ -2,7 +2,7 @@
 
 use crate::{
     definition::{self, Predicate},
-    page::{self, Items, Key, List, Page, Scope},
+    page::{self, Key, List, Page, Scope},
     problem::{Problem, Problems},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
@@ -75,9 +75,11 @@ pub(crate) struct Outcome {
     reason: String,
     /// With `NotMatched`, the first clause of the condition that fails, from 0.
     #[schema(minimum = 0, maximum = 255, example = 0)]
+    #[schema(required)]
     clause: Option<i16>,
     /// With `NotMatched`, that clause in the words of rule files.
     #[schema(example = "payment_number == 1")]
+    #[schema(required)]
     failing: Option<String>,
     /// The asset it grants.
     #[schema(minimum = 1, maximum = 8, example = 1)]
@@ -91,6 +93,11 @@ pub(crate) struct Outcome {
     before: Amount,
     /// The user's balance after.
     after: Amount,
+}
+
+page::items! {
+    /// A page of orders, latest recorded first.
+    Orders of Record
 }
 
 struct Row {
@@ -156,10 +163,8 @@ async fn complete(
     .await?
     {
         let number = u8::try_from(row.clause).ok();
-        let failing = row
-            .condition
-            .zip(number)
-            .and_then(|(Json(condition), number)| definition::clause(&condition, number));
+        let failing =
+            row.condition.zip(number).and_then(|(Json(condition), number)| definition::clause(&condition, number));
         outcomes.entry(row.journal_index).or_default().push(Outcome {
             rule: row.rule,
             version: row.version,
@@ -231,7 +236,7 @@ pub(crate) struct Filter {
     tag = "orders",
     operation_id = "listOrders",
     params(OfPlatform, Filter, Page),
-    responses((status = 200, description = "A page of orders.", body = Items<Record>), Problems),
+    responses((status = 200, description = "A page of orders.", body = Orders), Problems),
 )]
 pub(crate) async fn list(
     State(state): State<ApiState>,
@@ -239,14 +244,14 @@ pub(crate) async fn list(
     Query(filter): Query<Filter>,
     Query(page): Query<Page>,
     mut snapshot: Snapshot,
-) -> Result<Answer<Items<Record>>, Problem> {
+) -> Result<Answer<Orders>, Problem> {
     let platform = snapshot.platform(of).await?;
     let user: &[u8] = filter.user.as_ref().map_or(&[], |user| &user.0);
     let scope = Scope::new(List::Orders, &[&platform.0, user]);
     let Place(before) = page.after(&scope)?.unwrap_or(Place(i64::MAX));
-    let rows =
-        match filter.user {
-            Some(user) => payments!(
+    let rows = match filter.user {
+        Some(user) => {
+            payments!(
                 "p.user_key = $2 AND p.journal_index < $3 ORDER BY p.journal_index DESC LIMIT $4",
                 &platform.0,
                 &user.0,
@@ -254,26 +259,18 @@ pub(crate) async fn list(
                 page.rows()?,
             )
             .fetch_all(snapshot.connection())
-            .await?,
-            None => {
-                payments!(
-                    "p.journal_index < $2 ORDER BY p.journal_index DESC LIMIT $3",
-                    &platform.0,
-                    before,
-                    page.rows()?,
-                )
+            .await?
+        }
+        None => {
+            payments!("p.journal_index < $2 ORDER BY p.journal_index DESC LIMIT $3", &platform.0, before, page.rows()?,)
                 .fetch_all(snapshot.connection())
                 .await?
-            }
-        };
+        }
+    };
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index))?;
     let items = complete(&mut snapshot, platform, rows, &state.settings().cluster).await?;
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Items {
-        items,
-        next_cursor,
-        as_of,
-    }))
+    Ok(snapshot.answer(Orders { items, next_cursor, as_of }))
 }
 
 /// What an order is named by.
@@ -292,6 +289,7 @@ pub(crate) enum By {
 pub(crate) struct Named {
     /// What the order is named by. Left out, 64 hexadecimal digits are a hash and all else is a number; say `number` where
     /// your numbers look like hashes.
+    #[param(inline)]
     by: Option<By>,
 }
 
@@ -335,30 +333,18 @@ pub(crate) async fn one(
     let order = match named.by {
         Some(By::Number) => of_number(),
         Some(By::Hash) => name.parse().map_err(|error| {
-            Problem::new(
-                crate::problem::Kind::InvalidParameter,
-                format!("order in the path: {error}"),
-            )
+            Problem::new(crate::problem::Kind::InvalidParameter, format!("order in the path: {error}"))
         })?,
         None => name.parse().unwrap_or_else(|_| of_number()),
     };
     let platform = snapshot.platform(of).await?;
-    let rows = payments!(
-        "p.order_hash = $2 ORDER BY p.journal_index LIMIT 100",
-        &platform.0,
-        &order.0,
-    )
-    .fetch_all(snapshot.connection())
-    .await?;
+    let rows = payments!("p.order_hash = $2 ORDER BY p.journal_index LIMIT 100", &platform.0, &order.0,)
+        .fetch_all(snapshot.connection())
+        .await?;
     if rows.is_empty() {
         return Err(snapshot.unknown(&format_args!("order with hash {order}")));
     }
     let records = complete(&mut snapshot, platform, rows, &state.settings().cluster).await?;
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Order {
-        platform,
-        order,
-        records,
-        as_of,
-    }))
+    Ok(snapshot.answer(Order { platform, order, records, as_of }))
 }

@@ -1,7 +1,7 @@
 //! Platforms with their settings.
 
 use crate::{
-    page::{self, Items, Key, List, Page, Scope},
+    page::{self, Key, List, Page, Scope},
     problem::{Problem, Problems},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
@@ -66,6 +66,7 @@ pub(crate) struct Asset {
 #[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct Offset {
     /// From when on; null for always.
+    #[schema(required)]
     from: Option<Instant>,
     /// Local minus UTC, in seconds.
     #[schema(minimum = -50_400, maximum = 50_400, example = 28_800)]
@@ -78,8 +79,10 @@ pub(crate) struct OracleKey {
     /// The Ed25519 key.
     key: Address,
     /// From when on; null for always.
+    #[schema(required)]
     valid_from: Option<Instant>,
     /// Until when, exclusive; null for ever.
+    #[schema(required)]
     valid_until: Option<Instant>,
 }
 
@@ -93,23 +96,25 @@ pub(crate) struct Account {
     address: Address,
     /// Its page in an explorer; null where none reaches the chain.
     #[schema(format = "uri")]
+    #[schema(required)]
     explorer: Option<String>,
+}
+
+page::items! {
+    /// A page of platforms, in order of address.
+    Platforms of Platform
 }
 
 fn accounts(platform: Address, cluster: &Cluster) -> Vec<Account> {
     let addresses = Addresses::at(Pubkey::new_from_array(platform.0));
-    [
-        ("platform", addresses.platform),
-        ("rule_book", addresses.rule_book),
-        ("journal", addresses.journal),
-    ]
-    .into_iter()
-    .map(|(holds, address)| Account {
-        holds,
-        address: Address(address.to_bytes()),
-        explorer: cluster.account(&address),
-    })
-    .collect()
+    [("platform", addresses.platform), ("rule_book", addresses.rule_book), ("journal", addresses.journal)]
+        .into_iter()
+        .map(|(holds, address)| Account {
+            holds,
+            address: Address(address.to_bytes()),
+            explorer: cluster.account(&address),
+        })
+        .collect()
 }
 
 struct Row {
@@ -135,11 +140,7 @@ impl Key for Address {
 }
 
 /// The platforms of `rows`, with what belongs to them.
-async fn complete(
-    snapshot: &mut Snapshot,
-    rows: Vec<Row>,
-    cluster: &Cluster,
-) -> Result<Vec<Platform>, Problem> {
+async fn complete(snapshot: &mut Snapshot, rows: Vec<Row>, cluster: &Cluster) -> Result<Vec<Platform>, Problem> {
     let addresses: Vec<Vec<u8>> = rows.iter().map(|row| row.address.0.to_vec()).collect();
     let mut assets: HashMap<[u8; 32], Vec<Asset>> = HashMap::new();
     for row in sqlx::query!(
@@ -150,11 +151,7 @@ async fn complete(
     .fetch_all(snapshot.connection())
     .await?
     {
-        assets.entry(row.platform.0).or_default().push(Asset {
-            asset: row.asset,
-            name: row.name,
-            kind: row.kind,
-        });
+        assets.entry(row.platform.0).or_default().push(Asset { asset: row.asset, name: row.name, kind: row.kind });
     }
     let mut offsets: HashMap<[u8; 32], Vec<Offset>> = HashMap::new();
     for row in sqlx::query!(
@@ -165,10 +162,10 @@ async fn complete(
     .fetch_all(snapshot.connection())
     .await?
     {
-        offsets.entry(row.platform.0).or_default().push(Offset {
-            from: Instant::unless_open(row.starts),
-            seconds: row.seconds,
-        });
+        offsets
+            .entry(row.platform.0)
+            .or_default()
+            .push(Offset { from: Instant::unless_open(row.starts), seconds: row.seconds });
     }
     let mut keys: HashMap<[u8; 32], Vec<OracleKey>> = HashMap::new();
     for row in sqlx::query!(
@@ -214,13 +211,13 @@ async fn complete(
     tag = "platforms",
     operation_id = "listPlatforms",
     params(Page),
-    responses((status = 200, description = "A page of platforms.", body = Items<Platform>), Problems),
+    responses((status = 200, description = "A page of platforms.", body = Platforms), Problems),
 )]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(page): Query<Page>,
     mut snapshot: Snapshot,
-) -> Result<Answer<Items<Platform>>, Problem> {
+) -> Result<Answer<Platforms>, Problem> {
     let scope = Scope::new(List::Platforms, &[]);
     let after: Option<Address> = page.after(&scope)?;
     let rows = sqlx::query_as!(
@@ -237,11 +234,7 @@ pub(crate) async fn list(
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| row.address)?;
     let items = complete(&mut snapshot, rows, &state.settings().cluster).await?;
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Items {
-        items,
-        next_cursor,
-        as_of,
-    }))
+    Ok(snapshot.answer(Platforms { items, next_cursor, as_of }))
 }
 
 /// A platform, as of a slot.
@@ -269,11 +262,7 @@ pub(crate) async fn one(
     Path(platform): Path<Address>,
     mut snapshot: Snapshot,
 ) -> Result<Answer<OnePlatform>, Problem> {
-    let platform = snapshot
-        .platform(OfPlatform {
-            platform: Some(platform),
-        })
-        .await?;
+    let platform = snapshot.platform(OfPlatform { platform: Some(platform) }).await?;
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT address AS "address: Address", id AS "id: Number", admin AS "admin: Address", pauser AS "pauser: Address",

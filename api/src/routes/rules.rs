@@ -2,7 +2,7 @@
 
 use crate::{
     definition::{self, Definition, Effect},
-    page::{self, Items, Key, List, Page, Scope},
+    page::{self, Key, List, Page, Scope},
     problem::{Problem, Problems},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
@@ -43,12 +43,16 @@ pub(crate) struct RuleVersion {
     /// What it grants.
     effect: Effect,
     /// The first `paid_at` it is for, by its own schedule; null for open.
+    #[schema(required)]
     starts_at: Option<Instant>,
     /// The first `paid_at` it is no longer for, by its own schedule; null for open.
+    #[schema(required)]
     ends_at: Option<Instant>,
     /// The first `paid_at` it is for, by its publication; null for open.
+    #[schema(required)]
     effective_at: Option<Instant>,
     /// The first `paid_at` that a later version is for instead; null while there is none.
+    #[schema(required)]
     superseded_at: Option<Instant>,
     /// When it was published, by the chain's clock.
     published_at: Instant,
@@ -62,6 +66,11 @@ pub(crate) struct RuleVersion {
     journal_index: i64,
     /// The transaction it was published in.
     transaction: Transaction,
+}
+
+page::items! {
+    /// A page of rule versions, by rule and version.
+    Rules of RuleVersion
 }
 
 struct Row {
@@ -139,10 +148,7 @@ impl Key for Place {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (rule, version) = bytes.split_first_chunk()?;
-        Some(Self(
-            i32::from_be_bytes(*rule),
-            i32::from_be_bytes(version.try_into().ok()?),
-        ))
+        Some(Self(i32::from_be_bytes(*rule), i32::from_be_bytes(version.try_into().ok()?)))
     }
 }
 
@@ -163,7 +169,7 @@ pub(crate) struct Filter {
     tag = "rules",
     operation_id = "listRules",
     params(OfPlatform, Filter, Page),
-    responses((status = 200, description = "A page of rule versions.", body = Items<RuleVersion>), Problems),
+    responses((status = 200, description = "A page of rule versions.", body = Rules), Problems),
 )]
 pub(crate) async fn list(
     State(state): State<ApiState>,
@@ -171,17 +177,11 @@ pub(crate) async fn list(
     Query(filter): Query<Filter>,
     Query(page): Query<Page>,
     mut snapshot: Snapshot,
-) -> Result<Answer<Items<RuleVersion>>, Problem> {
+) -> Result<Answer<Rules>, Problem> {
     let platform = snapshot.platform(of).await?;
     let at = filter.in_force_at.map(|at| at.0.unix_timestamp());
     let filtered = at.map(i64::to_le_bytes);
-    let scope = Scope::new(
-        List::Rules,
-        &[
-            &platform.0,
-            filtered.as_ref().map_or(&[], |at| at.as_slice()),
-        ],
-    );
+    let scope = Scope::new(List::Rules, &[&platform.0, filtered.as_ref().map_or(&[], |at| at.as_slice())]);
     let Place(rule, version) = page.after(&scope)?.unwrap_or(Place(-1, 0));
     let rows = versions!(
         "(r.rule, r.version) > ($2, $3)
@@ -201,11 +201,7 @@ pub(crate) async fn list(
     let cluster = &state.settings().cluster;
     let items = rows.into_iter().map(|row| row.shown(cluster)).collect();
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Items {
-        items,
-        next_cursor,
-        as_of,
-    }))
+    Ok(snapshot.answer(Rules { items, next_cursor, as_of }))
 }
 
 /// A rule.
@@ -258,9 +254,7 @@ pub(crate) async fn one(
 ) -> Result<Answer<Rule>, Problem> {
     let platform = snapshot.platform(of).await?;
     let rule = i32::from(rule);
-    let rows = versions!("r.rule = $2 ORDER BY r.version", &platform.0, rule)
-        .fetch_all(snapshot.connection())
-        .await?;
+    let rows = versions!("r.rule = $2 ORDER BY r.version", &platform.0, rule).fetch_all(snapshot.connection()).await?;
     if rows.is_empty() {
         return Err(snapshot.unknown(&format_args!("rule {rule}")));
     }
@@ -277,13 +271,7 @@ pub(crate) async fn one(
     let cluster = &state.settings().cluster;
     let versions = rows.into_iter().map(|row| row.shown(cluster)).collect();
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Rule {
-        platform,
-        rule,
-        totals,
-        versions,
-        as_of,
-    }))
+    Ok(snapshot.answer(Rule { platform, rule, totals, versions, as_of }))
 }
 
 /// A rule version, as of a slot.
@@ -324,16 +312,11 @@ pub(crate) async fn version(
     mut snapshot: Snapshot,
 ) -> Result<Answer<OneRuleVersion>, Problem> {
     let platform = snapshot.platform(of).await?;
-    let version = versions!(
-        "r.rule = $2 AND r.version = $3",
-        &platform.0,
-        i32::from(rule),
-        i32::from(version)
-    )
-    .fetch_optional(snapshot.connection())
-    .await?
-    .ok_or_else(|| snapshot.unknown(&format_args!("version {version} of rule {rule}")))?
-    .shown(&state.settings().cluster);
+    let version = versions!("r.rule = $2 AND r.version = $3", &platform.0, i32::from(rule), i32::from(version))
+        .fetch_optional(snapshot.connection())
+        .await?
+        .ok_or_else(|| snapshot.unknown(&format_args!("version {version} of rule {rule}")))?
+        .shown(&state.settings().cluster);
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(OneRuleVersion { version, as_of }))
 }

@@ -42,11 +42,7 @@ pub(crate) struct Health {
     responses((status = 200, description = "It is up.", body = Health)),
 )]
 pub(crate) async fn health() -> Response {
-    (
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(Health { status: "up" }),
-    )
-        .into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(Health { status: "up" })).into_response()
 }
 
 /// A server that is ready.
@@ -79,14 +75,9 @@ pub(crate) struct Ready {
     ),
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Response, Problem> {
-    let ready = tokio::time::timeout(DATABASE_TIMEOUT, check(&state))
-        .await
-        .unwrap_or_else(|_| {
-            Err(Problem::not_ready(vec![format!(
-                "the database did not answer within {} s",
-                DATABASE_TIMEOUT.as_secs()
-            )]))
-        })?;
+    let ready = tokio::time::timeout(DATABASE_TIMEOUT, check(&state)).await.unwrap_or_else(|_| {
+        Err(Problem::not_ready(vec![format!("the database did not answer within {} s", DATABASE_TIMEOUT.as_secs())]))
+    })?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(ready)).into_response())
 }
 
@@ -94,20 +85,17 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
     let not_ready = |what: &str| Problem::not_ready(vec![what.to_owned()]);
     let mut connection = state.pool().acquire().await.map_err(|error| {
         tracing::error!(%error, "the database does not answer");
-        not_ready(
-            "the database does not answer: check that Postgres runs and that the URL is right",
-        )
+        not_ready("the database does not answer: check that Postgres runs and that the URL is right")
     })?;
 
     // The table of applied migrations is sqlx's own and is not there before the first.
-    let applied: Vec<i64> =
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
-            .fetch_all(&mut *connection)
-            .await
-            .or_else(|error| match error.as_database_error() {
-                Some(database) if database.code().as_deref() == Some("42P01") => Ok(Vec::new()),
-                _ => Err(error),
-            })?;
+    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+        .fetch_all(&mut *connection)
+        .await
+        .or_else(|error| match error.as_database_error() {
+            Some(database) if database.code().as_deref() == Some("42P01") => Ok(Vec::new()),
+            _ => Err(error),
+        })?;
     let absent: Vec<String> = MIGRATIONS
         .iter()
         .filter(|migration| !applied.contains(&migration.version))
@@ -126,9 +114,7 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
         .fetch_optional(&mut *connection)
         .await?
         .ok_or_else(|| not_ready("no block was indexed yet: start the indexer"))?;
-    let last = cursor.block_time.map_or(cursor.written_at, |block_time| {
-        block_time.min(cursor.written_at)
-    });
+    let last = cursor.block_time.map_or(cursor.written_at, |block_time| block_time.min(cursor.written_at));
     let lag = (OffsetDateTime::now_utc() - last).whole_seconds().max(0);
     if let Some(max_lag) = state.settings().max_lag
         && lag.unsigned_abs() > max_lag.as_secs()
@@ -139,9 +125,5 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
             max_lag.as_secs()
         )));
     }
-    Ok(Ready {
-        status: "ready",
-        lag_seconds: lag,
-        as_of: AsOf::new(cursor.slot, &cursor.commitment),
-    })
+    Ok(Ready { status: "ready", lag_seconds: lag, as_of: AsOf::new(cursor.slot, &cursor.commitment) })
 }

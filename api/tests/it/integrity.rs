@@ -1,0 +1,291 @@
+use crate::{
+    chain::Chain,
+    ledger::{Did, Ledger, NOON, PLATFORM},
+    served::Served,
+};
+use rebate_api::Settings;
+use rebate_client::{Pubkey, address::Addresses, chain::AccountAt, explorer::Cluster};
+use rebate_core::journal;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+async fn filled(served: &Served, payments: u64) -> Ledger {
+    let mut ledger = Ledger::new(served.pool()).await;
+    ledger.two_rules().await;
+    for number in 0..payments {
+        ledger.pay(&format!("A{number}"), "ann", 100, &[Did::granted(1, 20)]).await;
+    }
+    ledger.show(&served.chain);
+    ledger
+}
+
+/// The one difference of an answer that says `differs`.
+fn difference(body: &Value) -> &Value {
+    assert_eq!(body["status"], "differs", "{body:#}");
+    let differences = body["differences"].as_array().unwrap();
+    assert_eq!(differences.len(), 1, "{body:#}");
+    &differences[0]
+}
+
+#[tokio::test]
+async fn integrity_agrees_where_the_database_holds_what_the_chain_holds() {
+    let served = Served::new().await;
+    let ledger = filled(&served, 10).await;
+
+    for _ in 0..2 {
+        let body = served.json("/v1/integrity").await;
+        assert_eq!(body["status"], "agrees", "{body:#}");
+        assert_eq!(body["chain_count"], 13);
+        assert_eq!(body["stored_count"], 13);
+        assert_eq!(body["hashed_count"], 13);
+        assert_eq!(body["chain_slot"], 100);
+        let head: String = ledger.journal.root().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(body["chain_head"], head);
+        assert_eq!(body["stored_head"], head);
+        assert_eq!(body["differences"], json!([]));
+        let journal = Addresses::at(Pubkey::new_from_array(PLATFORM)).journal.to_string();
+        assert_eq!(body["journal"], journal);
+    }
+}
+
+#[tokio::test]
+async fn integrity_names_the_difference_when_one_stored_byte_is_altered() {
+    let served = Served::new().await;
+    let _ledger = filled(&served, 10).await;
+    assert_eq!(served.json("/v1/integrity").await["status"], "agrees");
+
+    // Of 13 events, 8 to 11 make one peak. Byte 100 is within the oracle key: the event still looks like one.
+    served
+        .sql("UPDATE events SET bytes = set_byte(bytes, 100, get_byte(bytes, 100) # 1) WHERE journal_index = 9")
+        .await;
+    let body = served.json("/v1/integrity").await;
+    let found = difference(&body);
+    assert_eq!(found["kind"], "altered_events");
+    assert_eq!(found["first_index"], 8);
+    assert_eq!(found["last_index"], 11);
+    assert_ne!(body["chain_head"], body["stored_head"]);
+
+    // One in the journal index gives the event away.
+    served
+        .sql(
+            "UPDATE events SET bytes = set_byte(bytes, 100, get_byte(bytes, 100) # 1) WHERE journal_index = 9;
+             UPDATE events SET bytes = set_byte(bytes, 8, 77) WHERE journal_index = 10",
+        )
+        .await;
+    let body = served.json("/v1/integrity").await;
+    let detail = difference(&body)["detail"].as_str().unwrap();
+    assert!(detail.contains("event 10 names itself event 77"), "{detail}");
+
+    served.sql("UPDATE events SET bytes = set_byte(bytes, 8, 10) WHERE journal_index = 10").await;
+    assert_eq!(served.json("/v1/integrity").await["status"], "agrees", "what is mended is mended");
+}
+
+#[tokio::test]
+async fn integrity_names_an_event_that_is_missing() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served, 3).await;
+    // Nothing refers to it, so it can go.
+    ledger.filler().await;
+    ledger.filler().await;
+    ledger.show(&served.chain);
+    assert_eq!(served.json("/v1/integrity").await["status"], "agrees");
+    served.sql("DELETE FROM events WHERE journal_index = 6").await;
+
+    let body = served.json("/v1/integrity").await;
+
+    let found = difference(&body);
+    assert_eq!(found["kind"], "missing_events");
+    assert_eq!(found["first_index"], 6);
+    assert_eq!(found["last_index"], 6);
+    assert_eq!(body["hashed_count"], 6);
+}
+
+#[tokio::test]
+async fn events_that_the_indexer_read_past_are_missing_not_late() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served, 3).await;
+    let lost = ledger.next_filler();
+    ledger.append_only(&lost);
+    ledger.show(&served.chain);
+
+    let body = served.json("/v1/integrity").await;
+
+    let found = difference(&body);
+    assert_eq!(found["kind"], "missing_events");
+    assert_eq!(found["first_index"], 6);
+    assert_eq!(body["chain_count"], 7);
+    assert_eq!(body["stored_count"], 6);
+}
+
+#[tokio::test]
+async fn integrity_names_an_event_that_the_chain_never_emitted() {
+    let served = Served::new().await;
+    let ledger = filled(&served, 3).await;
+    ledger.write(&ledger.next_filler()).await;
+
+    let body = served.json("/v1/integrity").await;
+
+    let found = difference(&body);
+    assert_eq!(found["kind"], "invented_events");
+    assert_eq!(found["first_index"], 6);
+    assert_eq!(body["hashed_count"], 6);
+}
+
+#[tokio::test]
+async fn while_the_indexer_is_behind_integrity_says_so_with_both_counts() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served, 3).await;
+    let unseen = ledger.next_filler();
+    ledger.append_only(&unseen);
+    ledger.slot = 101;
+    ledger.show(&served.chain);
+
+    let body = served.json("/v1/integrity").await;
+
+    assert_eq!(body["status"], "behind", "{body:#}");
+    assert_eq!(body["chain_count"], 7);
+    assert_eq!(body["stored_count"], 6);
+    assert_eq!(body["hashed_count"], 6);
+    assert_eq!(body["chain_slot"], 101);
+    assert_eq!(body["as_of_slot"], 100);
+}
+
+#[tokio::test]
+async fn integrity_waits_a_moment_for_the_indexer() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served, 3).await;
+    let late = ledger.next_filler();
+    ledger.append_only(&late);
+    ledger.slot = 101;
+    ledger.show(&served.chain);
+
+    let indexer = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ledger.write(&late).await;
+        ledger.move_cursor(101).await;
+    };
+    let (body, ()) = tokio::join!(served.json("/v1/integrity"), indexer);
+
+    assert_eq!(body["status"], "agrees", "{body:#}");
+    assert_eq!(body["stored_count"], 7);
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_the_database_is_compared_with_what_both_have() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served, 3).await;
+    ledger.filler().await;
+    ledger.move_cursor(101).await;
+
+    let body = served.json("/v1/integrity").await;
+
+    assert_eq!(body["status"], "agrees", "{body:#}");
+    assert_eq!(body["chain_count"], 6);
+    assert_eq!(body["stored_count"], 7);
+    assert_eq!(body["hashed_count"], 6);
+
+    // And forward again, and back, as with two nodes behind one address.
+    ledger.show(&served.chain);
+    assert_eq!(served.json("/v1/integrity").await["hashed_count"], 7);
+}
+
+#[tokio::test]
+async fn an_unreachable_node_is_a_503_problem_that_says_so() {
+    let served = Served::new().await;
+    let _ledger = filled(&served, 1).await;
+    served.chain.go_away();
+
+    let problem = served.problem("/v1/integrity").await;
+
+    assert_eq!(problem["status"], 503);
+    assert_eq!(problem["type"], "urn:rebate:problem:node-unavailable");
+    assert!(!problem.to_string().contains("secret"), "the node's address is the operator's business");
+    assert_eq!(served.get("/v1/orders").await.status(), 200, "all else is still answered");
+}
+
+#[tokio::test]
+async fn a_node_of_another_chain_is_noticed() {
+    let served = Served::new().await;
+    let _ledger = filled(&served, 1).await;
+    served.sql("UPDATE cursor SET genesis_hash = decode(repeat('08', 32), 'hex')").await;
+
+    let body = served.json("/v1/integrity").await;
+
+    assert_eq!(difference(&body)["kind"], "another_chain");
+}
+
+#[tokio::test]
+async fn a_journal_account_that_is_none_is_noticed() {
+    let served = Served::new().await;
+    let ledger = filled(&served, 1).await;
+    let address = Addresses::at(Pubkey::new_from_array(PLATFORM)).journal;
+    let account = |owner, data| AccountAt { slot: 100, owner, lamports: 1, data };
+
+    served.chain.hold(address, account(Pubkey::default(), Vec::new()));
+    let body = served.json("/v1/integrity").await;
+    assert_eq!(difference(&body)["kind"], "no_journal");
+    assert!(body["chain_count"].is_null());
+    assert_eq!(body["stored_count"], 4);
+
+    let program = rebate_client::address::PROGRAM;
+    served.chain.hold(address, account(program, vec![1; 2_000]));
+    assert_eq!(difference(&served.json("/v1/integrity").await)["kind"], "no_journal");
+
+    let mut foreign = ledger.journal;
+    foreign.platform = [2; 32];
+    let other = Chain::default();
+    other.hold_journal(100, &foreign);
+    let foreign_address = Addresses::at(Pubkey::new_from_array([2; 32])).journal;
+    let bytes = rebate_client::chain::ReadAccounts::account(&other, &foreign_address).await.unwrap().unwrap();
+    served.chain.hold(address, bytes);
+    assert_eq!(difference(&served.json("/v1/integrity").await)["kind"], "no_journal");
+}
+
+#[tokio::test]
+async fn bytes_altered_behind_what_was_hashed_are_found_within_a_few_answers() {
+    const EVENTS: u64 = 45_000;
+    let settings = Settings { request_timeout: Duration::from_secs(60), ..Settings::new(Cluster::Devnet) };
+    let served = Served::with(settings).await;
+    let mut ledger = Ledger::new(served.pool()).await;
+    let mut bytes = Vec::new();
+    while ledger.journal.count < EVENTS {
+        bytes.push(ledger.next_filler().encode().unwrap());
+        let event = ledger.next_filler();
+        ledger.append_only(&event);
+    }
+    sqlx::query(
+        "INSERT INTO events
+         SELECT $1, index, 'PauseChanged', to_timestamp($2::bigint), $3, bytes
+         FROM UNNEST($4::bytea[]) WITH ORDINALITY AS e (bytes, index)",
+    )
+    .bind(PLATFORM)
+    .bind(NOON)
+    .bind(Ledger::signature(1 << 32))
+    .bind(bytes)
+    .execute(served.pool())
+    .await
+    .unwrap();
+    ledger.show(&served.chain);
+    let body = served.json("/v1/integrity").await;
+    assert_eq!(body["status"], "agrees", "{body:#}");
+    assert_eq!(body["hashed_count"], EVENTS);
+
+    served.sql("UPDATE events SET bytes = set_byte(bytes, 60, 1) WHERE journal_index = 30000").await;
+    let mut answers = 0;
+    let body = loop {
+        let body = served.json("/v1/integrity").await;
+        answers += 1;
+        if body["status"] != "agrees" || answers == 5 {
+            break body;
+        }
+    };
+    let found = difference(&body);
+    assert_eq!(found["kind"], "altered_events");
+    assert!(found["first_index"].as_u64().unwrap() <= 30_000);
+    assert!(found["last_index"].as_u64().unwrap() >= 30_000);
+
+    // A server that was not there before has to start over, and tells the same at once.
+    let head = journal::root(ledger.journal.count, &ledger.journal.peaks);
+    let head: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(body["chain_head"], head);
+}

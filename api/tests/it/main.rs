@@ -1,0 +1,14 @@
+//! The API over real HTTP, on a real Postgres. The chain is a handful of account bytes: it is tested elsewhere.
+
+mod balances;
+mod chain;
+mod description;
+mod entries;
+mod integrity;
+mod ledger;
+mod orders;
+mod platforms;
+mod problems;
+mod rules;
+mod served;
+mod status;
