@@ -280,3 +280,26 @@ pub enum Problems {
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Document),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, middleware, routing::get};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_problem_without_internals() {
+        let router = Router::new()
+            .route("/", get(async || -> &'static str { panic!("secret") }))
+            .layer(CatchPanicLayer::custom(Problem::of_panic))
+            .layer(middleware::from_fn(document));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let text = str::from_utf8(&body).unwrap();
+        assert!(text.contains("urn:rebate:problem:internal"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

@@ -54,9 +54,9 @@ pub fn router(state: ApiState) -> Router {
                 .allow_headers([header::IF_NONE_MATCH, REQUEST_ID])
                 .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID]),
         )
-        .layer(CompressionLayer::new())
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
+        .layer(CompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
 
     data.layer(bounded).merge(operations).with_state(state).layer(everything)

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(hash.to_string().parse(), Ok(hash));
         let instant: Instant = "2026-10-03T12:00:00+08:00".parse().unwrap();
         assert_eq!(instant.to_string(), "2026-10-03T04:00:00Z");
-        assert_eq!("1790985600".parse(), Ok(instant));
+        assert_eq!("1791000000".parse(), Ok(instant));
         assert_eq!("2026-10-03T12:00:00 08:00".parse(), Ok(instant));
     }
 

@@ -99,19 +99,27 @@ async fn rule_versions_come_in_pages() {
 async fn a_rule_shows_what_it_granted_by_asset() {
     let served = Served::new().await;
     let mut ledger = published(&served).await;
+    ledger
+        .rule(
+            1,
+            3,
+            "first recharge 5",
+            json!({"condition": [], "effect": {"kind": "fixed", "asset": 1, "amount": "5"}}),
+        )
+        .await;
     let of_stars = Did { version: 2, asset: 2, ..Did::granted(1, 30) };
-    ledger.pay("A1", "ann", 5_000, &[Did::granted(1, 1_000)]).await;
-    ledger.pay("A2", "bob", 5_000, &[Did::granted(1, u64::MAX)]).await;
-    ledger.pay("A3", "cat", 5_000, &[of_stars]).await;
-    // What two versions granted of one asset can be more than a u64 holds.
-    served.sql("UPDATE rules SET granted = 18446744073709551615 WHERE rule = 1 AND version = 1").await;
+    let of_version_3 = Did { version: 3, ..Did::granted(1, 5) };
+    ledger.pay("A1", "ann", 5_000, &[Did::granted(1, u64::MAX)]).await;
+    ledger.pay("A2", "bob", 5_000, &[of_stars]).await;
+    ledger.pay("A3", "cat", 5_000, &[of_version_3]).await;
 
     let body = served.json("/v1/rules/1").await;
 
+    // What two versions granted of one asset can be more than a u64 holds.
     assert_eq!(
         body["totals"],
         json!([
-            {"asset": 1, "asset_name": "coins", "granted": "18446744073709551615", "grants": 2},
+            {"asset": 1, "asset_name": "coins", "granted": "18446744073709551620", "grants": 2},
             {"asset": 2, "asset_name": "stars", "granted": "30", "grants": 1},
         ])
     );
