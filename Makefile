@@ -12,6 +12,7 @@ export REBATE_PROGRAM_SO ?= $(CURDIR)/target/program/rebate.so
 export REBATE_SELFTEST_SO ?= $(CURDIR)/target/program/selftest.so
 
 target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# No --package anywhere: cargo would choose features for that package alone, and build most crates once more.
 program_crate := --manifest-path programs/rebate/Cargo.toml --target-dir $(target)/host-program
 with_postgres = $(target)/debug/rebate-local postgres --volatile --dir .local/test-postgres --
 
@@ -26,16 +27,17 @@ demo: ## an evening of payments, ready to look at; ONCE=1 ends after the summary
 	@setup/postgres
 	@$(if $(filter validator,$(CHAIN)),setup/validator)
 	@setup/program
-	@cargo run --locked --package rebate-cli --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once)
+	@cargo run --locked --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once)
 
 test: ## every test, on a real Postgres and a real validator
 	@setup/rust
 	@setup/postgres
 	@setup/nextest
 	@setup/validator
+	@command -v g++ patch >/dev/null || setup/packages g++ patch
 	@setup/program
 	cargo test --locked $(program_crate)
-	cargo build --locked --workspace --bin rebate-local
+	cargo build --locked --bin rebate-local
 	$(with_postgres) cargo nextest run --locked --workspace
 
 bench: ## what it costs and how fast it is, into target/bench/report.json
@@ -43,7 +45,7 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 	@setup/postgres
 	@setup/validator
 	@setup/program
-	cargo run --locked --release --package rebate-cli --bin rebate -- bench
+	cargo run --locked --release --bin rebate -- bench
 
 program: ## the program for the chain, into target/program/rebate.so
 	@setup/rust
