@@ -34,7 +34,7 @@ test: ## every test, on a real Postgres and a real validator
 	@setup/postgres
 	@setup/nextest
 	@setup/validator
-	@command -v g++ patch >/dev/null || setup/packages g++ patch
+	@{ command -v g++ && command -v patch; } >/dev/null || setup/packages g++ patch
 	@setup/program
 	cargo test --locked $(program_crate)
 	cargo build --locked --bin rebate-local
