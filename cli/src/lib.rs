@@ -1,3 +1,16 @@
-//! placeholder
+//! The command `rebate`: what it does, as a library, so that tests do the same.
+
+pub mod arguments;
+pub mod bench;
+pub mod demo;
+pub mod keys;
+pub mod pay;
+pub mod payment_file;
+pub mod platform;
+pub mod rule;
+pub mod rule_file;
+pub mod run;
+pub mod span;
+pub mod stage;
 
 pub use rebate_local as local;

@@ -1,5 +1,6 @@
 //! The program's errors, by the numbers in `idl/rebate.json`.
 
+use rebate_core::refusal::Refusal;
 use thiserror::Error;
 
 /// The first of the program's own error numbers.
@@ -22,6 +23,12 @@ impl ProgramError {
     /// What is wrong and what to do.
     pub fn advice(&self) -> &'static str {
         self.entry().map_or("an account or an argument of the instruction is not what the program needs", |(_, advice)| advice)
+    }
+
+    /// Whether it is the program's word on a record rather than on the instruction: a
+    /// [`Refusal`](rebate_core::refusal::Refusal), whose numbers begin at 1 where the errors' begin at 0.
+    pub fn is_refusal(&self) -> bool {
+        Refusal::ALL.iter().any(|refusal| refusal.name() == self.name())
     }
 
     fn entry(&self) -> Option<(&'static str, &'static str)> {

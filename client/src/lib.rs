@@ -11,5 +11,6 @@ pub mod explorer;
 pub mod instruction;
 pub mod oracle;
 pub mod platform_id;
+pub mod recorder;
 
 pub use solana_program::pubkey::Pubkey;

@@ -2,6 +2,7 @@
 
 pub mod postgres;
 mod run;
+pub mod validator;
 
 pub use postgres::{AsRoot, LocalPostgres, LocalPostgresError, Settings};
 pub use run::{RunError, run_with_postgres};

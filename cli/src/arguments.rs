@@ -1,0 +1,214 @@
+//! What the command line takes.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rebate_client::Pubkey;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Rebates that nobody has to trust: published rules, executed on Solana, recomputable by anyone.
+#[derive(Debug, Parser)]
+#[command(name = "rebate", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play a live-stream evening on a chain of its own and show everything.
+    Demo(DemoArguments),
+    /// Make a key file.
+    Key {
+        /// Where to; must not exist yet.
+        file: PathBuf,
+    },
+    /// Create, show, pause and resume a platform, and register its oracle's keys.
+    #[command(subcommand)]
+    Platform(PlatformCommand),
+    /// Check, publish and list rules.
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Sign payments as the oracle and submit them.
+    Pay(PayArguments),
+    /// Measure what it costs and how fast it is.
+    Bench(BenchArguments),
+}
+
+/// The chain of a demonstration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ChainKind {
+    /// Inside the process; needs no validator.
+    Embedded,
+    /// A solana-test-validator.
+    Validator,
+}
+
+/// `rebate demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Which chain to run on.
+    #[arg(long, value_enum, default_value_t = ChainKind::Embedded)]
+    pub chain: ChainKind,
+    /// End after the summary, with a status other than 0 if anything disagreed.
+    #[arg(long)]
+    pub once: bool,
+    /// The built program.
+    #[arg(long, env = "REBATE_PROGRAM_SO", default_value = "target/program/rebate.so")]
+    pub program: PathBuf,
+    /// The rules to publish.
+    #[arg(long, default_value = "demo/rules.toml")]
+    pub rules: PathBuf,
+    /// The payments to play.
+    #[arg(long, default_value = "demo/payments.jsonl")]
+    pub payments: PathBuf,
+    /// Where the private Postgres and the validator keep their files.
+    #[arg(long, default_value = ".local")]
+    pub local: PathBuf,
+    /// Where the API listens; a free port if this one is taken.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// `rebate bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// The built program.
+    #[arg(long, env = "REBATE_PROGRAM_SO", default_value = "target/program/rebate.so")]
+    pub program: PathBuf,
+    /// The same, built without the readable log line, to tell what that costs.
+    #[arg(long, env = "REBATE_SILENT_PROGRAM_SO", default_value = "target/program/rebate-silent.so")]
+    pub silent_program: PathBuf,
+    /// Where the private Postgres and the validator keep their files.
+    #[arg(long, default_value = ".local")]
+    pub local: PathBuf,
+    /// Where the report goes.
+    #[arg(long, default_value = "target/bench/report.json")]
+    pub report: PathBuf,
+}
+
+/// The node to talk to and who pays.
+#[derive(Debug, Args)]
+pub struct NodeArguments {
+    /// The node's JSON-RPC.
+    #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
+    pub rpc: String,
+    /// The key file of who pays fees and rent.
+    #[arg(long, env = "REBATE_PAYER")]
+    pub payer: PathBuf,
+}
+
+/// `rebate platform`.
+#[derive(Debug, Subcommand)]
+pub enum PlatformCommand {
+    /// Create a platform with the time zone, lateness and assets of a rule file. The payer becomes its admin.
+    Create {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's number; part of its address.
+        #[arg(long)]
+        id: u64,
+        /// The rule file.
+        #[arg(long)]
+        rules: PathBuf,
+        /// Who may pause; the payer otherwise.
+        #[arg(long)]
+        pauser: Option<Pubkey>,
+        /// How far ahead rules must be published once there are payments, like 24h.
+        #[arg(long, default_value = "24h", value_parser = timelock)]
+        timelock: u32,
+        /// Into how many pages a day's orders are spread.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        order_shards: u16,
+    },
+    /// Show a platform.
+    Show {
+        /// The node's JSON-RPC.
+        #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
+        rpc: String,
+        /// The platform's address.
+        platform: Pubkey,
+    },
+    /// Let an oracle key sign for the platform. The payer must be its admin.
+    AddOracle {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+        /// The oracle's key.
+        key: Pubkey,
+    },
+    /// Stop recording. The payer must be the platform's pauser.
+    Pause {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+    },
+    /// Resume recording. The payer must be the platform's pauser.
+    Unpause {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+    },
+}
+
+/// `rebate rule`.
+#[derive(Debug, Subcommand)]
+pub enum RuleCommand {
+    /// Check a rule file without a chain.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Publish what is new or changed in a rule file. The payer must be the platform's admin.
+    Publish {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+        /// The rule file.
+        file: PathBuf,
+        /// From which time of payment on; as early as the timelock allows otherwise.
+        #[arg(long)]
+        effective_at: Option<String>,
+    },
+    /// List the rule versions on chain.
+    List {
+        /// The node's JSON-RPC.
+        #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
+        rpc: String,
+        /// The platform's address.
+        platform: Pubkey,
+    },
+}
+
+/// `rebate pay`.
+#[derive(Debug, Args)]
+pub struct PayArguments {
+    /// The node and the payer.
+    #[command(flatten)]
+    pub node: NodeArguments,
+    /// The platform's address.
+    #[arg(long)]
+    pub platform: Pubkey,
+    /// The key file of the oracle.
+    #[arg(long, env = "REBATE_ORACLE")]
+    pub oracle: PathBuf,
+    /// The file with the platform's secret, which user ids are hashed with. Without it, user keys are the plain SHA-256
+    /// of the ids, which anybody who guesses an id can recognise.
+    #[arg(long, env = "REBATE_PLATFORM_SECRET_FILE")]
+    pub platform_secret_file: Option<PathBuf>,
+    /// The payments, one JSON object a line.
+    pub payments: PathBuf,
+}
+
+fn timelock(text: &str) -> Result<u32, String> {
+    crate::span::parse(text).ok_or_else(|| format!("{text:?} is no span; expected a number with d, h, m or s, like 24h"))
+}

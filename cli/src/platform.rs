@@ -1,0 +1,124 @@
+//! `rebate platform`.
+
+use crate::{
+    arguments::{NodeArguments, PlatformCommand},
+    keys,
+    rule_file::RuleFile,
+};
+use anyhow::{Context, bail};
+use rebate_client::{
+    Pubkey,
+    account::{Journal, Platform},
+    address::Addresses,
+    chain::{Commitment, Landed, ReadAccounts, Submit, rpc::RpcChain},
+    instruction::{self, PlatformSettings},
+};
+use rebate_core::units::Timestamp;
+use solana_keypair::Keypair;
+use solana_program::instruction::Instruction;
+use solana_signer::Signer;
+
+/// Does what the command says.
+///
+/// # Errors
+/// One clear reason.
+pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
+    match command {
+        PlatformCommand::Create { node, id, rules, pauser, timelock, order_shards } => {
+            let file = RuleFile::read(&rules)?;
+            let (chain, payer) = connect(&node)?;
+            let addresses = Addresses::of(id);
+            if chain.account(&addresses.platform).await?.is_some() {
+                bail!("platform {id} exists already, at {}; choose another --id", addresses.platform);
+            }
+            let settings = PlatformSettings {
+                timelock,
+                order_shards,
+                ..settings(id, &payer.pubkey(), &pauser.unwrap_or(payer.pubkey()), &file)
+            };
+            chain.submit(&[instruction::create_platform(&payer.pubkey(), &settings)], &[&payer]).await?;
+            println!("platform {id} is at {}", addresses.platform);
+            println!("next: rebate platform add-oracle {} KEY, then rebate rule publish", addresses.platform);
+            Ok(())
+        }
+        PlatformCommand::Show { rpc, platform } => show(&RpcChain::new(&rpc, Commitment::Confirmed), platform).await,
+        PlatformCommand::AddOracle { node, platform, key } => {
+            let (chain, payer) = connect(&node)?;
+            let addresses = Addresses::at(platform);
+            let register =
+                instruction::register_oracle_key(&payer.pubkey(), &addresses, &key, Timestamp(0), Timestamp(0));
+            submit(&chain, &[register], &payer).await?;
+            println!("{key} may sign for {platform}");
+            Ok(())
+        }
+        PlatformCommand::Pause { node, platform } => set_paused(&node, platform, true).await,
+        PlatformCommand::Unpause { node, platform } => set_paused(&node, platform, false).await,
+    }
+}
+
+/// The node and who pays.
+pub(crate) fn connect(node: &NodeArguments) -> anyhow::Result<(RpcChain, Keypair)> {
+    Ok((RpcChain::new(&node.rpc, Commitment::Confirmed), keys::read(&node.payer)?))
+}
+
+async fn submit(chain: &RpcChain, instructions: &[Instruction], payer: &Keypair) -> anyhow::Result<Landed> {
+    Ok(chain.submit(instructions, &[payer]).await?)
+}
+
+async fn set_paused(node: &NodeArguments, platform: Pubkey, paused: bool) -> anyhow::Result<()> {
+    let (chain, payer) = connect(node)?;
+    let pause = instruction::set_paused(&payer.pubkey(), &Addresses::at(platform), paused);
+    submit(&chain, &[pause], &payer).await?;
+    println!("{platform} is {}", if paused { "paused" } else { "running" });
+    Ok(())
+}
+
+/// The platform at an address.
+pub(crate) async fn read(chain: &dyn ReadAccounts, platform: Pubkey) -> anyhow::Result<Platform> {
+    let account = chain
+        .account(&platform)
+        .await?
+        .with_context(|| format!("there is no platform at {platform}; `rebate platform create` makes one"))?;
+    Platform::decode(&account.data).with_context(|| format!("the account at {platform}"))
+}
+
+async fn show(chain: &dyn ReadAccounts, address: Pubkey) -> anyhow::Result<()> {
+    let platform = read(chain, address).await?;
+    let addresses = Addresses::at(address);
+    println!("platform      {address} (number {})", platform.id);
+    println!("state         {}", if platform.paused == 0 { "running" } else { "paused" });
+    println!("admin         {}", Pubkey::new_from_array(platform.admin));
+    println!("pauser        {}", Pubkey::new_from_array(platform.pauser));
+    println!("lateness      {} s at most", platform.max_lateness);
+    println!("timelock      {} s", platform.timelock);
+    println!("order shards  {}", platform.order_shards);
+    for offset in platform.offsets() {
+        println!("UTC offset    {} s from {} on", offset.seconds, offset.from);
+    }
+    for id in 1..=platform.asset_count {
+        println!("asset {id}       {}", platform.asset_name(rebate_core::units::AssetId(id)).unwrap_or_default());
+    }
+    for oracle in platform.oracles() {
+        println!("oracle key    {}", Pubkey::new_from_array(oracle.key));
+    }
+    println!("rule book     {}", addresses.rule_book);
+    if let Some(account) = chain.account(&addresses.journal).await? {
+        let journal = Journal::decode(&account.data)?;
+        println!("journal       {} with {} events", addresses.journal, journal.count);
+    }
+    Ok(())
+}
+
+/// A platform with the settings of a rule file, an hour of timelock and one shard.
+pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey, file: &RuleFile) -> PlatformSettings {
+    PlatformSettings {
+        id,
+        admin: admin.to_bytes(),
+        pauser: pauser.to_bytes(),
+        max_lateness: file.max_lateness,
+        timelock: 3_600,
+        order_shards: 1,
+        offsets: file.offsets.clone(),
+        assets: file.assets.clone(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Conditions as rule files write them: `payment_number == 1`, `product == 1 or not product == 2`,
+//! `weekday in [6, 7]`.
+//!
+//! ```text
+//! clause    = predicate { "or" predicate }
+//! predicate = [ "not" ] field ( operator number | "in" "[" number { "," number } "]" )
+//! operator  = "==" | "!=" | "<" | "<=" | ">" | ">="
+//! ```
+
+use super::Fault;
+use rebate_core::rule::{Field, MAX_PREDICATES, Operator, Predicate};
+use std::ops::Range;
+use toml::Spanned;
+
+/// Fields that the specification has and this version of the program does not.
+const LATER: [&str; 9] =
+    ["hour", "date", "spend", "payments", "streak_days", "tier", "segments", "streamer", "session"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    Word(&'a str),
+    Sign(&'a str),
+    Number(u64),
+    End,
+}
+
+struct Tokens<'a> {
+    text: &'a str,
+    /// Where in the file the text begins.
+    base: usize,
+    next: (Token<'a>, Range<usize>),
+}
+
+/// Parses one clause, number `number`, and appends its predicates.
+pub fn clause(number: u8, source: &Spanned<String>, condition: &mut Vec<Predicate>) -> Result<(), Fault> {
+    // Behind the opening quote. In a string with escapes columns are off by those, the line is right.
+    let base = source.span().start.saturating_add(1);
+    let mut tokens = Tokens { text: source.get_ref(), base, next: (Token::End, base..base) };
+    tokens.advance(0)?;
+    loop {
+        let at = tokens.next.1.clone();
+        let predicate = tokens.predicate(number)?;
+        if condition.len() == MAX_PREDICATES {
+            return Err(Fault::new(at, format!("a condition has at most {MAX_PREDICATES} predicates")));
+        }
+        condition.push(predicate);
+        match tokens.take()? {
+            (Token::End, _) => return Ok(()),
+            (Token::Word("or"), _) => {}
+            (_, at) => return Err(Fault::new(at, "expected `or` or the end of the condition")),
+        }
+    }
+}
+
+impl<'a> Tokens<'a> {
+    /// Reads the token at or behind `from` into `next`.
+    fn advance(&mut self, from: usize) -> Result<(), Fault> {
+        let rest = self.text.get(from..).unwrap_or("");
+        let begin = from.saturating_add(rest.len().saturating_sub(rest.trim_start().len()));
+        let rest = rest.trim_start();
+        let run = |is: fn(char) -> bool| rest.find(|char| !is(char)).unwrap_or(rest.len());
+        let place = |length: usize| self.base.saturating_add(begin)..self.base.saturating_add(begin).saturating_add(length);
+        let (token, length) = match rest.chars().next() {
+            None => (Token::End, 0),
+            Some(first) if first.is_ascii_digit() => {
+                let length = run(|char| char.is_ascii_digit() || char == '_');
+                let digits: String = rest.get(..length).unwrap_or("").chars().filter(|char| *char != '_').collect();
+                let number = digits.parse().map_err(|_| Fault::new(place(length), "the number is above 2^64 - 1"))?;
+                (Token::Number(number), length)
+            }
+            Some(first) if first.is_ascii_alphabetic() => {
+                let length = run(|char| char.is_ascii_alphanumeric() || char == '_');
+                (Token::Word(rest.get(..length).unwrap_or("")), length)
+            }
+            Some(_) => {
+                let length = ["==", "!=", "<=", ">="]
+                    .iter()
+                    .find(|sign| rest.starts_with(**sign))
+                    .map_or_else(|| rest.chars().next().map_or(0, char::len_utf8), |sign| sign.len());
+                (Token::Sign(rest.get(..length).unwrap_or("")), length)
+            }
+        };
+        self.next = (token, place(length));
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<(Token<'a>, Range<usize>), Fault> {
+        let taken = self.next.clone();
+        self.advance(taken.1.end.saturating_sub(self.base))?;
+        Ok(taken)
+    }
+
+    fn predicate(&mut self, clause: u8) -> Result<Predicate, Fault> {
+        let negated = self.next.0 == Token::Word("not");
+        if negated {
+            self.take()?;
+        }
+        let (token, at) = self.take()?;
+        let field = field(token, at)?;
+        let (token, at) = self.take()?;
+        let (operator, value) = match token {
+            Token::Word("in") => {
+                if field != Field::Weekday {
+                    return Err(Fault::new(at, "`in` is for weekday; write `x == 1 or x == 2` instead"));
+                }
+                (Operator::Any, self.set()?)
+            }
+            Token::Sign(sign) => {
+                let operator = Operator::ALL
+                    .into_iter()
+                    .find(|operator| operator.sign() == sign)
+                    .ok_or_else(|| Fault::new(at, format!("unknown operator {sign:?}; {OPERATORS}")))?;
+                let (value, at) = self.number()?;
+                check_range(field, value, at)?;
+                (operator, value)
+            }
+            _ => return Err(Fault::new(at, OPERATORS)),
+        };
+        Ok(Predicate::new(clause, negated, field, operator, value))
+    }
+
+    /// `[6, 7]` as a bit set.
+    fn set(&mut self) -> Result<u64, Fault> {
+        let (token, at) = self.take()?;
+        if token != Token::Sign("[") {
+            return Err(Fault::new(at, "expected a list like [6, 7]"));
+        }
+        let mut set = 0;
+        loop {
+            let (day, at) = self.number()?;
+            check_range(Field::Weekday, day, at)?;
+            set |= 1 << day;
+            match self.take()? {
+                (Token::Sign(","), _) => {}
+                (Token::Sign("]"), _) => return Ok(set),
+                (_, at) => return Err(Fault::new(at, "expected `,` or `]`")),
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<(u64, Range<usize>), Fault> {
+        match self.take()? {
+            (Token::Number(number), at) => Ok((number, at)),
+            (_, at) => Err(Fault::new(at, "expected a whole number")),
+        }
+    }
+}
+
+const OPERATORS: &str = "expected ==, !=, <, <=, >, >=, or `in`";
+
+fn field(token: Token<'_>, at: Range<usize>) -> Result<Field, Fault> {
+    let names = || Field::ALL.map(Field::name).join(", ");
+    let Token::Word(word) = token else { return Err(Fault::new(at, format!("expected a field: {}", names()))) };
+    if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == word) {
+        return Ok(field);
+    }
+    Err(if LATER.contains(&word) {
+        super::not_yet(at, &format!("a condition on {word}"), &names())
+    } else {
+        Fault::new(at, format!("unknown field {word:?}; expected {}", names()))
+    })
+}
+
+fn check_range(field: Field, value: u64, at: Range<usize>) -> Result<(), Fault> {
+    match field {
+        Field::Weekday if !(1..=7).contains(&value) => Err(Fault::new(at, "a weekday is 1 (Monday) to 7 (Sunday)")),
+        Field::Product if value > u64::from(u16::MAX) => Err(Fault::new(at, "a product is at most 65535")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,21 @@
+//! From the command line to what it asks for.
+
+use crate::{
+    arguments::{Arguments, Command},
+    bench, demo, keys, pay, platform, rule,
+};
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// One clear reason; nothing is half-done.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Key { file } => keys::make(&file),
+        Command::Platform(command) => platform::run(command).await,
+        Command::Rule(command) => rule::run(command).await,
+        Command::Pay(arguments) => pay::run(arguments).await,
+        Command::Bench(arguments) => bench::run(arguments).await,
+    }
+}
