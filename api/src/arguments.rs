@@ -85,6 +85,11 @@ impl Arguments {
 
     /// How to answer.
     pub fn settings(&self) -> anyhow::Result<Settings> {
+        // Not repeated here, since it may hold a key.
+        anyhow::ensure!(
+            self.rpc.starts_with("http://") || self.rpc.starts_with("https://"),
+            "--rpc is no address of a node; it looks like http://127.0.0.1:8899"
+        );
         let cluster = match &self.cluster {
             Some(cluster) => cluster.clone(),
             None => cluster_of(&self.rpc).ok_or_else(|| {

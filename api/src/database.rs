@@ -1,11 +1,14 @@
 //! The connections to the database.
 
 use sqlx::{
-    PgPool,
+    ConnectOptions, Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{str::FromStr, time::Duration};
 use thiserror::Error;
+
+/// How long to wait for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no database. Says nothing of passwords.
 #[derive(Debug, Error)]
@@ -15,7 +18,7 @@ pub enum DatabaseError {
     Url(sqlx::Error),
     /// Nobody answers there.
     #[error(
-        "cannot connect to the database {database:?} at {host}:{port} as {user:?}: {why}; check that Postgres runs there"
+        "cannot connect to the database {database:?} at {host}:{port} as {user:?}: {why}; check that Postgres runs there, and role and password"
     )]
     Connect {
         /// The database.
@@ -42,18 +45,18 @@ pub async fn connect(url: &str, connections: u32, statement_timeout: Duration) -
             ("statement_timeout", statement_timeout.as_millis().to_string()),
             ("default_transaction_read_only", "on".to_owned()),
         ]);
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(3))
-        .connect_with(options.clone())
-        .await
-        .map_err(|why| DatabaseError::Connect {
-            database: options.get_database().unwrap_or(options.get_username()).to_owned(),
-            host: options
-                .get_socket()
-                .map_or_else(|| options.get_host().to_owned(), |socket| socket.display().to_string()),
-            port: options.get_port(),
-            user: options.get_username().to_owned(),
-            why,
-        })
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    // A pool tries again until it runs out of time, and then says no more than that.
+    let tried = match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await,
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    };
+    tried.map(|()| pool.connect_lazy_with(options.clone())).map_err(|why| DatabaseError::Connect {
+        database: options.get_database().unwrap_or(options.get_username()).to_owned(),
+        host: options.get_socket().map_or_else(|| options.get_host().to_owned(), |socket| socket.display().to_string()),
+        port: options.get_port(),
+        user: options.get_username().to_owned(),
+        why,
+    })
 }

@@ -171,11 +171,13 @@ struct Pass {
     count: u64,
     peaks: [journal::Hash; MAX_PEAKS],
     began: OffsetDateTime,
+    /// Whether it began because another came to something else than the chain.
+    second: bool,
 }
 
 impl Default for Pass {
     fn default() -> Self {
-        Self { count: 0, peaks: [[0; 32]; MAX_PEAKS], began: OffsetDateTime::now_utc() }
+        Self { count: 0, peaks: [[0; 32]; MAX_PEAKS], began: OffsetDateTime::now_utc(), second: false }
     }
 }
 
@@ -263,6 +265,8 @@ async fn stored_count(connection: &mut PgConnection, platform: Address) -> Resul
 
 /// Compares the platform's stored events with its Journal account.
 pub(crate) async fn compare(state: &ApiState, platform: Address) -> Result<Report, Problem> {
+    // What is left of the request's time after this goes into finding what differs.
+    let deadline = Clock::now() + state.settings().request_timeout / 4 * 3;
     let addresses = Addresses::at(Pubkey::new_from_array(platform.0));
     let genesis_hash = state
         .integrity()
@@ -273,7 +277,7 @@ pub(crate) async fn compare(state: &ApiState, platform: Address) -> Result<Repor
     let mut comparison = Comparison { state, platform, addresses, chain: None, differences: Vec::new() };
     comparison.read_account(account);
     let caught_up = comparison.wait_for_the_indexer().await?;
-    comparison.finish(*genesis_hash, caught_up).await
+    comparison.finish(*genesis_hash, caught_up, deadline).await
 }
 
 /// A comparison under way.
@@ -336,7 +340,7 @@ impl Comparison<'_> {
         self.chain.as_ref().is_some_and(|(slot, _)| i64::try_from(*slot).is_ok_and(|slot| slot <= as_of.as_of_slot))
     }
 
-    async fn finish(mut self, genesis_hash: Hash, caught_up: bool) -> Result<Report, Problem> {
+    async fn finish(mut self, genesis_hash: Hash, caught_up: bool, deadline: Clock) -> Result<Report, Problem> {
         let passes = Arc::clone(
             self.state
                 .integrity()
@@ -365,7 +369,6 @@ impl Comparison<'_> {
         let chain_count = self.chain.as_ref().map_or(stored_count, |(_, journal)| journal.count);
         let to = stored_count.min(chain_count);
 
-        let deadline = Clock::now() + self.state.settings().request_timeout / 2;
         let end = self.hash(&mut passes, &mut snapshot, to, deadline).await?;
         let mut status = match end {
             End::Reached if stored_count < chain_count && !caught_up => Status::Behind,
@@ -414,15 +417,26 @@ impl Comparison<'_> {
         if end != End::Reached || to <= RECHECK {
             return Ok(end);
         }
+        if self.differs(&passes.whole) && !passes.whole.second {
+            // What it read may have been taken back since, as a fork does. A second look tells.
+            passes.whole = Pass { second: true, ..Pass::default() };
+            return passes.whole.advance(snapshot.connection(), self.platform, to, deadline).await;
+        }
+        passes.whole.second &= self.differs(&passes.whole);
         if passes.again.count >= to {
             passes.again = Pass::default();
         }
         let until = to.min(passes.again.count.saturating_add(RECHECK));
         let again = passes.again.advance(snapshot.connection(), self.platform, until, deadline).await?;
         if again == End::Gap || passes.again.count == to {
-            passes.whole = std::mem::take(&mut passes.again);
+            passes.whole = Pass { second: true, ..std::mem::take(&mut passes.again) };
         }
         Ok(if again == End::Gap { again } else { End::Reached })
+    }
+
+    /// Whether the events hashed are as many as the account counts, and not the same.
+    fn differs(&self, whole: &Pass) -> bool {
+        self.chain.as_ref().is_some_and(|(_, journal)| journal.count == whole.count && journal.root() != whole.root())
     }
 
     async fn find_missing(
@@ -482,7 +496,7 @@ impl Comparison<'_> {
         let Some((_, journal)) = &self.chain else {
             return Ok(());
         };
-        if whole.count != journal.count {
+        if !self.differs(whole) {
             return Ok(());
         }
         let mut first = 0u64;

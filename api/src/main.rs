@@ -6,7 +6,7 @@ use arguments::{Arguments, Logs};
 use clap::Parser;
 use rebate_api::{ApiState, database};
 use rebate_client::chain::rpc::RpcChain;
-use std::{process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -63,7 +63,10 @@ fn stop_on_signals(token: &CancellationToken) -> std::io::Result<()> {
 fn log(logs: Logs) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Answers go to clients and descriptions to stdout.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match logs {
         Logs::Text => log.init(),
         Logs::Json => log.json().init(),

@@ -1,5 +1,7 @@
 //! The API over real HTTP, on a real Postgres. The chain is a handful of account bytes: it is tested elsewhere.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by any panic")]
+
 mod balances;
 mod chain;
 mod description;
