@@ -45,7 +45,12 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 	@setup/postgres
 	@setup/validator
 	@setup/program
-	cargo run --locked --release --bin rebate -- bench
+	@setup/program --silent
+	cargo build --locked --release --workspace --bins --bench events
+	@mkdir -p $(target)/bench
+	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
+		cargo bench --locked --workspace --bench events >$(target)/bench/indexer.jsonl
+	$(target)/release/rebate bench --figures $(target)/bench/indexer.jsonl --report $(target)/bench/report.json
 
 program: ## the program for the chain, into target/program/rebate.so
 	@setup/rust

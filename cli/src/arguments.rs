@@ -79,6 +79,12 @@ pub struct BenchArguments {
     /// The same, built without the readable log line, to tell what that costs.
     #[arg(long, env = "REBATE_SILENT_PROGRAM_SO", default_value = "target/program/rebate-silent.so")]
     pub silent_program: PathBuf,
+    /// The rules in force.
+    #[arg(long, default_value = "demo/rules.toml")]
+    pub rules: PathBuf,
+    /// Figures of other benchmarks to take into the report, one JSON object a line.
+    #[arg(long)]
+    pub figures: Option<PathBuf>,
     /// Where the private Postgres and the validator keep their files.
     #[arg(long, default_value = ".local")]
     pub local: PathBuf,

@@ -1,4 +1,26 @@
-//! bench placeholder
-use crate::arguments::BenchArguments;
-/// x
-pub async fn run(_arguments: BenchArguments) -> anyhow::Result<()> { Ok(()) }
+//! `rebate bench`: measures, prints, and writes the report. It judges nothing: goals stand beside the figures.
+
+mod latency;
+mod program;
+mod report;
+
+use crate::{arguments::BenchArguments, rule_file::RuleFile};
+use report::Report;
+
+/// Measures everything and writes the report.
+///
+/// # Errors
+/// What could not be measured.
+pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
+    let rules = RuleFile::read(&arguments.rules)?;
+    let mut report = Report::new();
+    report.section("the built program on the embedded chain");
+    program::measure(&arguments, &rules, &mut report).await?;
+    if let Some(figures) = &arguments.figures {
+        report.section("the indexer's write path on Postgres, fsync on");
+        report.include(figures)?;
+    }
+    report.section("from submitting to the API, on solana-test-validator at confirmed");
+    latency::measure(&arguments, &rules, &mut report).await?;
+    report.write(&arguments.report)
+}

@@ -9,9 +9,9 @@ mod show;
 
 use crate::{
     arguments::DemoArguments,
+    cast::Cast,
     pay::{self, Fate},
     payment_file::{self, Record},
-    platform,
     rule::{rule_book, table},
     rule_file::RuleFile,
     stage::{Stage, StageOptions},
@@ -22,7 +22,7 @@ use rebate_client::{
     account::User,
     address::Addresses,
     chain::SubmitError,
-    instruction, oracle,
+    oracle,
     recorder::{RecordError, Recorder},
 };
 use rebate_core::{
@@ -31,15 +31,8 @@ use rebate_core::{
     units::{Timestamp, UserKey},
 };
 use show::Show;
-use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
-
-/// The number of the demo's platform.
-const PLATFORM: u64 = 1;
-
-/// What the demo's payer gets from the faucet: a hundred SOL.
-const LAMPORTS: u64 = 100_000_000_000;
 
 /// Plays the evening.
 ///
@@ -80,35 +73,11 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     result.and(struck)
 }
 
-/// Who takes part in the evening. All keys are made for it and forgotten with it.
-struct Cast {
-    payer: Keypair,
-    pauser: Keypair,
-    oracle: Keypair,
-    stranger: Keypair,
-    secret: [u8; 32],
-}
-
-impl Cast {
-    fn new() -> Self {
-        Self {
-            payer: Keypair::new(),
-            pauser: Keypair::new(),
-            oracle: Keypair::new(),
-            stranger: Keypair::new(),
-            secret: *Keypair::new().secret_bytes(),
-        }
-    }
-
-    fn user(&self, id: &str) -> UserKey {
-        pay::user_key(Some(&self.secret), id)
-    }
-}
-
 async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) -> anyhow::Result<Vec<String>> {
     let cast = Cast::new();
     let api = Api::new(&stage.api)?;
-    let addresses = publish(stage, rules, &cast, show).await?;
+    show.step("creating the platform, registering its oracle's key, publishing the rules");
+    let addresses = cast.publish(&*stage.chain, rules).await?;
     let (_, on_chain) = rule_book(&*stage.chain, &addresses).await?;
     show.rules(&table(&on_chain).to_string());
 
@@ -148,29 +117,6 @@ async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) 
         at = at.saturating_add(count);
     }
     evening.close(records, &addresses).await
-}
-
-/// Creates the platform, registers its oracle and publishes the rules.
-async fn publish(stage: &Stage, rules: &RuleFile, cast: &Cast, show: &Show) -> anyhow::Result<Addresses> {
-    let (chain, payer) = (&stage.chain, &cast.payer);
-    show.step("creating the platform, registering its oracle's key, publishing the rules");
-    chain.airdrop(&payer.pubkey(), LAMPORTS).await?;
-    let settings = platform::settings(PLATFORM, &payer.pubkey(), &cast.pauser.pubkey(), rules);
-    let addresses = Addresses::of(PLATFORM);
-    let create = instruction::create_platform(&payer.pubkey(), &settings);
-    let register = instruction::register_oracle_key(
-        &payer.pubkey(),
-        &addresses,
-        &cast.oracle.pubkey(),
-        Timestamp(0),
-        Timestamp(0),
-    );
-    chain.submit(&[create, register], &[payer]).await?;
-    for rule in &rules.rules {
-        let publish = instruction::publish_rule(&payer.pubkey(), &addresses, rule, Timestamp(0));
-        chain.submit(&[publish], &[payer]).await?;
-    }
-    Ok(addresses)
 }
 
 fn users(records: &[Record]) -> BTreeMap<&str, ()> {

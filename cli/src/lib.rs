@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod bench;
+pub mod cast;
 pub mod demo;
 pub mod keys;
 pub mod pay;

@@ -1,0 +1,116 @@
+//! What the program costs: compute units and bytes. These figures are exact; the machine's speed has no part in them.
+
+use super::report::{Figure, Goal, Report};
+use crate::{arguments::BenchArguments, cast::Cast, rule_file::RuleFile};
+use anyhow::Context;
+use rebate_client::{chain::embedded::EmbeddedChain, oracle, recorder::Recorder};
+use rebate_core::{
+    payment::Payment,
+    units::{Amount, OrderHash, Timestamp},
+};
+use std::{fs, path::Path};
+
+/// A Saturday noon in Shanghai, so that the weekend's rule grants: 2026-10-03T12:00:00+08:00.
+const SATURDAY: i64 = 1_791_000_000;
+
+/// How many transactions a figure is the mean of: the journal's share depends on how many peaks an append merges, and
+/// over a power of two of them the mean is exact.
+const RUNS: u64 = 64;
+
+/// Measures the program.
+///
+/// # Errors
+/// If the program is missing or refuses what it should take.
+pub async fn measure(arguments: &BenchArguments, rules: &RuleFile, report: &mut Report) -> anyhow::Result<()> {
+    let one = cost(&arguments.program, rules, 1).await?;
+    let four = cost(&arguments.program, rules, 4).await?;
+    let silent = cost(&arguments.silent_program, rules, 1)
+        .await
+        .context("the program without log lines; `make bench` builds it")?;
+    let size = fs::metadata(&arguments.program).context("the size of the program")?.len();
+    let note = |cost: &Cost| format!("mean of {RUNS} transactions, {} to {}", cost.least, cost.most);
+    report.add(
+        Figure {
+            name: "program.payment_cu",
+            value: one.mean,
+            unit: "CU",
+            note: format!("one payment of an existing user, two rules in force, one granting; {}", note(&one)),
+        },
+        Goal::AtMost(5_000.0),
+    );
+    report.add(
+        Figure {
+            name: "program.batch4_cu_per_payment",
+            value: four.mean / 4.0,
+            unit: "CU",
+            note: format!("four payments of four users in one transaction; whole transactions: {}", note(&four)),
+        },
+        Goal::AtMost(3_500.0),
+    );
+    report.add(
+        Figure {
+            name: "program.log_line_cu",
+            value: one.mean - silent.mean,
+            unit: "CU",
+            note: "the readable log line of a record with one grant: the same program built without it".to_owned(),
+        },
+        Goal::None,
+    );
+    report.add(
+        Figure {
+            name: "program.transaction_bytes",
+            value: one.bytes as f64,
+            unit: "bytes",
+            note: format!("one payment; four: {} of 1232", four.bytes),
+        },
+        Goal::None,
+    );
+    report.add(
+        Figure { name: "program.size_bytes", value: size as f64, unit: "bytes", note: String::new() },
+        Goal::None,
+    );
+    Ok(())
+}
+
+struct Cost {
+    mean: f64,
+    least: u64,
+    most: u64,
+    bytes: usize,
+}
+
+/// The cost of transactions of `batch` payments by as many users who have paid before.
+async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<Cost> {
+    let chain = EmbeddedChain::start(program)?;
+    chain.set_clock(Some(SATURDAY));
+    let cast = Cast::new();
+    let addresses = cast.publish(&chain, rules).await?;
+    let mut recorder = Recorder::new(&chain, addresses.platform, &cast.payer).await?;
+    let mut costs = Vec::new();
+    let mut bytes = 0;
+    // The first transaction is every user's first payment, and not counted.
+    for run in 0..=RUNS {
+        let payments: Vec<Payment> = (0..batch)
+            .map(|user| Payment {
+                order: OrderHash::of(&format!("{run}-{user}")),
+                user: cast.user(&user.to_string()),
+                amount: Amount(5_000),
+                paid_at: Timestamp(SATURDAY),
+                product: 1,
+                ..Payment::default()
+            })
+            .collect();
+        recorder.open_for(&payments).await?;
+        let signed = oracle::sign(&cast.oracle, &addresses.platform, &payments)
+            .map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))?;
+        let executed = chain.execute(&recorder.instructions(&payments, &signed), &[&cast.payer])?;
+        if run > 0 {
+            costs.push(executed.compute_units);
+            bytes = executed.bytes;
+        }
+    }
+    let sum: u64 = costs.iter().sum();
+    let least = costs.iter().copied().min().unwrap_or_default();
+    let most = costs.iter().copied().max().unwrap_or_default();
+    Ok(Cost { mean: sum as f64 / RUNS as f64, least, most, bytes })
+}
