@@ -90,11 +90,14 @@ async fn measure(load: &Load) {
             "blocks": load.blocks,
             "blocks_per_transaction": load.at_once,
             "decode_share": (decoding.as_secs_f64() / took.as_secs_f64() * 1000.0).round() / 1000.0,
-            "fsync": database.setting("fsync").await,
-            "synchronous_commit": database.setting("synchronous_commit").await,
+            "fsync": setting(&database, "fsync").await,
+            "synchronous_commit": setting(&database, "synchronous_commit").await,
         })
     );
-    database.remove().await;
+}
+
+async fn setting(database: &database::Database, name: &str) -> String {
+    sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(database.pool()).await.unwrap()
 }
 
 fn make(load: &Load) -> Chain {

@@ -31,6 +31,11 @@ impl RpcSource {
         Ok(Self { node: Arc::new(Node::new(url, commitment)?), poll, ahead: Mutex::new(VecDeque::new()) })
     }
 
+    /// The node's address, without credentials.
+    pub fn name(&self) -> &str {
+        self.node.name()
+    }
+
     /// The block at `slot`. If the node fails to give it, finds out whether it ever will: it must have everything from
     /// slot `needed` on.
     async fn block(&self, slot: u64, needed: u64) -> Result<Block, SourceError> {

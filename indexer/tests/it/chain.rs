@@ -99,6 +99,13 @@ impl Chain {
         (chain, platform)
     }
 
+    /// Its first blocks, to be read only.
+    pub fn up_to(&self, blocks: usize) -> Self {
+        let mut chain = Self::new();
+        chain.blocks = self.blocks[..blocks].to_vec();
+        chain
+    }
+
     pub fn genesis_hash(&self) -> Hash {
         self.blocks[0].hash
     }

@@ -53,10 +53,6 @@ impl Database {
         sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(&self.pool).await.unwrap()
     }
 
-    pub async fn setting(&self, name: &str) -> String {
-        sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&self.pool).await.unwrap()
-    }
-
     pub async fn execute(&self, statement: &str) {
         self.pool.execute(sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))).await.unwrap();
     }
@@ -78,10 +74,6 @@ impl Database {
             content.push_str(&format!("{table}\n{}\n", rows.join("\n")));
         }
         content
-    }
-
-    pub async fn remove(self) {
-        drop(self);
     }
 }
 

@@ -2,3 +2,9 @@
 
 mod chain;
 mod database;
+mod kill;
+mod reading;
+mod rpc;
+mod schema;
+mod source;
+mod writing;
