@@ -16,6 +16,7 @@ use crate::{
     rule_file::RuleFile,
     stage::{Stage, StageOptions},
 };
+use anyhow::Context;
 use api::Api;
 use expected::Expected;
 use rebate_client::{
@@ -33,6 +34,8 @@ use rebate_core::{
 use show::Show;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Plays the evening.
 ///
@@ -50,10 +53,12 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
         local: arguments.local,
         listen: arguments.listen,
     };
-    let mut stage = Stage::set(&options, |what| show.step(what)).await?;
+    let stop = stop_on_signals().context("cannot listen for Ctrl-C and SIGTERM")?;
+    let stage = Stage::set_unless(&options, &stop, |what| show.step(what)).await?;
     let played = tokio::select! {
         played = play(&stage, &rules, &records, &show) => played,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted before the end")),
+        () = stop.cancelled() => Err(anyhow::anyhow!("interrupted before the end")),
+        error = stage.broken() => Err(error),
     };
     let result = match played {
         Ok(differences) if arguments.once || !differences.is_empty() => match differences.as_slice() {
@@ -63,7 +68,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
         Ok(_) => {
             show.step("everything stays up until Ctrl-C");
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => Ok(()),
+                () = stop.cancelled() => Ok(()),
                 error = stage.broken() => Err(error),
             }
         }
@@ -71,6 +76,20 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     };
     let struck = stage.strike().await;
     result.and(struck)
+}
+
+/// A token that Ctrl-C and SIGTERM cancel.
+fn stop_on_signals() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut told = signal(kind)?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            told.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(stop)
 }
 
 async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) -> anyhow::Result<Vec<String>> {

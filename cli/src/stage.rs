@@ -16,14 +16,16 @@ use rebate_indexer::{
 use rebate_local::{LocalPostgres, validator::LocalValidator};
 use sqlx::PgPool;
 use std::{
+    future::pending,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, PoisonError},
+    time::{Duration, UNIX_EPOCH},
 };
 use tokio::{
     net::TcpListener,
-    task::JoinHandle,
+    sync::Mutex,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -61,14 +63,15 @@ pub struct Stage {
     pub pool: PgPool,
     /// The API's address, without a slash at the end.
     pub api: String,
-    /// Stops everything.
+    /// Stops the services.
     token: CancellationToken,
-    indexer: JoinHandle<anyhow::Result<()>>,
-    server: JoinHandle<anyhow::Result<()>>,
-    name: String,
-    postgres: LocalPostgres,
-    validator: Option<LocalValidator>,
+    services: Mutex<Services>,
+    validator: Option<std::sync::Mutex<LocalValidator>>,
+    owned: Database,
 }
+
+/// The tasks of indexer and API: which one, and how it ended.
+type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 impl Stage {
     /// Starts everything, telling `progress` what it does.
@@ -76,80 +79,169 @@ impl Stage {
     /// # Errors
     /// What did not start and what to do about it; what did start is stopped.
     pub async fn set(options: &StageOptions, progress: impl Fn(&str)) -> anyhow::Result<Self> {
+        Self::set_unless(options, &CancellationToken::new(), progress).await
+    }
+
+    /// The same, until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// What did not start and what to do about it; what did start is stopped.
+    pub async fn set_unless(
+        options: &StageOptions,
+        stop: &CancellationToken,
+        progress: impl Fn(&str),
+    ) -> anyhow::Result<Self> {
         progress("starting Postgres");
-        let postgres = start_postgres(&options.local).await?;
-        let name = format!("rebate_{}", std::process::id());
-        postgres.create_database(&name).await?;
-        let database = postgres.url(&name);
-        let pool = database::connect(&database).await?;
-        database::migrate(&pool).await?;
-
-        let Started { chain, source, cluster, validator } = start_chain(options, &progress).await?;
-
-        progress("starting the indexer and the API");
-        let registry = prometheus::Registry::new();
-        let token = CancellationToken::new();
-        let indexer = Indexer::new(pool.clone(), source, Options::default(), &registry)?;
-        let indexing = token.clone();
-        let indexer = tokio::spawn(async move { Ok(indexer.run(indexing).await?) });
-
-        let listener = match TcpListener::bind(options.listen).await {
-            Ok(listener) => listener,
-            Err(_) => TcpListener::bind((options.listen.ip(), 0)).await.context("cannot listen for the API")?,
+        let owned = Database::make(&options.local).await?;
+        let database = owned.url();
+        let built = match stop.run_until_cancelled(Built::new(options, &database, progress)).await {
+            Some(built) => built,
+            None => Err(anyhow::anyhow!("interrupted before the end")),
         };
-        let api = format!("http://{}", listener.local_addr()?);
-        let settings = Settings { max_lag: None, ..Settings::new(cluster.clone()) };
-        let read: Arc<dyn rebate_client::chain::ReadAccounts> = chain.clone();
-        let state = ApiState::new(pool.clone(), read, settings, registry)?;
-        let serving = token.clone();
-        let server = tokio::spawn(async move { Ok(rebate_api::serve(listener, state, serving).await?) });
-        let rpc = validator.as_ref().map(LocalValidator::rpc_url);
-        let mut stage = Self { chain, cluster, rpc, database, pool, api, token, indexer, server, name, postgres, validator };
-        let address = stage.api.clone();
-        let ready = tokio::select! {
-            ready = until_ready(&address) => ready,
-            error = stage.broken() => Err(error),
-        };
-        match ready {
-            Ok(()) => Ok(stage),
+        match built {
+            Ok(Built { started, pool, api, token, services }) => Ok(Self {
+                rpc: started.validator.as_ref().map(LocalValidator::rpc_url),
+                validator: started.validator.map(std::sync::Mutex::new),
+                chain: started.chain,
+                cluster: started.cluster,
+                database,
+                pool,
+                api,
+                token,
+                services: Mutex::new(services),
+                owned,
+            }),
             Err(error) => {
-                stage.token.cancel();
+                owned.remove().await?;
                 Err(error)
             }
         }
     }
 
     /// Why something that should run has ended; pending while all is well.
-    pub async fn broken(&mut self) -> anyhow::Error {
-        let (what, ended) = tokio::select! {
-            ended = &mut self.indexer => ("the indexer", ended),
-            ended = &mut self.server => ("the API", ended),
-        };
-        match ended {
-            Ok(Ok(())) => anyhow::anyhow!("{what} ended by itself"),
-            Ok(Err(error)) => error.context(format!("{what} ended")),
-            Err(error) => anyhow::anyhow!("{what} ended: {error}"),
+    pub async fn broken(&self) -> anyhow::Error {
+        tokio::select! {
+            error = self.service_ended() => error,
+            error = self.validator_ended() => error,
+        }
+    }
+
+    async fn service_ended(&self) -> anyhow::Error {
+        match self.services.lock().await.join_next().await {
+            Some(Ok((what, Ok(())))) => anyhow::anyhow!("{what} ended by itself"),
+            Some(Ok((what, Err(error)))) => error.context(format!("{what} ended")),
+            Some(Err(error)) => anyhow::anyhow!("indexer or API ended: {error}"),
+            None => anyhow::anyhow!("indexer and API have ended"),
+        }
+    }
+
+    async fn validator_ended(&self) -> anyhow::Error {
+        let Some(validator) = &self.validator else { return pending().await };
+        loop {
+            if let Err(error) = validator.lock().unwrap_or_else(PoisonError::into_inner).check() {
+                return error.into();
+            }
+            sleep(POLL).await;
         }
     }
 
     /// Stops everything and drops the database.
     ///
     /// # Errors
-    /// What did not stop in order.
+    /// What did not stop in order; the rest is stopped all the same.
     pub async fn strike(self) -> anyhow::Result<()> {
-        self.token.cancel();
-        self.indexer.await.context("the indexer")??;
-        self.server.await.context("the API")??;
-        self.pool.close().await;
-        drop(self.chain);
-        let (name, postgres, validator) = (self.name, self.postgres, self.validator);
-        postgres.drop_database(&name).await?;
-        tokio::task::spawn_blocking(move || {
-            drop(validator);
-            drop(postgres);
-        })
-        .await
-        .context("stopping Postgres")
+        let Self { chain, pool, token, services, validator, owned, .. } = self;
+        token.cancel();
+        let mut services = services.into_inner();
+        let mut ended = Ok(());
+        while let Some(service) = services.join_next().await {
+            ended = ended.and(match service {
+                Ok((what, outcome)) => outcome.context(what),
+                Err(error) => Err(error).context("indexer or API"),
+            });
+        }
+        pool.close().await;
+        drop(chain);
+        let stopped = tokio::task::spawn_blocking(move || drop(validator)).await.context("stopping the validator");
+        let removed = owned.remove().await;
+        ended.and(stopped).and(removed)
+    }
+}
+
+/// A database of the stage's own, and the Postgres it is on.
+struct Database {
+    postgres: LocalPostgres,
+    name: String,
+}
+
+impl Database {
+    async fn make(local: &Path) -> anyhow::Result<Self> {
+        let dir = local.join("postgres");
+        let start = move || LocalPostgres::from_env_or_start(&dir, &rebate_local::Settings::default());
+        let postgres = tokio::task::spawn_blocking(start).await.context("starting Postgres")??;
+        // The process alone would do until its number comes round again, and where one Postgres serves several machines.
+        let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let name = format!("rebate_{now}_{}", std::process::id());
+        postgres.create_database(&name).await?;
+        Ok(Self { postgres, name })
+    }
+
+    fn url(&self) -> String {
+        self.postgres.url(&self.name)
+    }
+
+    async fn remove(self) -> anyhow::Result<()> {
+        let Self { postgres, name } = self;
+        let removed = postgres.drop_database(&name).await;
+        let stopped = tokio::task::spawn_blocking(move || postgres.stop()).await.context("stopping Postgres");
+        Ok(removed.and(stopped?)?)
+    }
+}
+
+/// What works on a database.
+struct Built {
+    // The services go first: they are aborted where the rest did not start.
+    services: Services,
+    token: CancellationToken,
+    started: Started,
+    pool: PgPool,
+    api: String,
+}
+
+impl Built {
+    async fn new(options: &StageOptions, database: &str, progress: impl Fn(&str)) -> anyhow::Result<Self> {
+        let pool = database::connect(database).await?;
+        database::migrate(&pool).await?;
+        let started = start_chain(options, &progress).await?;
+
+        progress("starting the indexer and the API");
+        let registry = prometheus::Registry::new();
+        let token = CancellationToken::new();
+        let mut services = Services::new();
+        let indexer = Indexer::new(pool.clone(), started.source.clone(), Options::default(), &registry)?;
+        let indexing = token.clone();
+        services.spawn(async move { ("the indexer", indexer.run(indexing).await.map_err(Into::into)) });
+
+        let listener = match TcpListener::bind(options.listen).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind((options.listen.ip(), 0)).await.context("cannot listen for the API")?,
+        };
+        let api = format!("http://{}", listener.local_addr()?);
+        let settings = Settings { max_lag: None, ..Settings::new(started.cluster.clone()) };
+        let read: Arc<dyn rebate_client::chain::ReadAccounts> = started.chain.clone();
+        let state = ApiState::new(pool.clone(), read, settings, registry)?;
+        let serving = token.clone();
+        services
+            .spawn(async move { ("the API", rebate_api::serve(listener, state, serving).await.map_err(Into::into)) });
+        tokio::select! {
+            ready = until_ready(&api) => ready?,
+            Some(ended) = services.join_next() => {
+                let (what, outcome) = ended?;
+                outcome.context(format!("{what} ended"))?;
+                anyhow::bail!("{what} ended by itself");
+            }
+        }
+        Ok(Self { services, token, started, pool, api })
     }
 }
 
@@ -167,12 +259,6 @@ async fn until_ready(api: &str) -> anyhow::Result<()> {
         }
         sleep(POLL).await;
     }
-}
-
-async fn start_postgres(local: &Path) -> anyhow::Result<LocalPostgres> {
-    let dir = local.join("postgres");
-    let start = move || LocalPostgres::from_env_or_start(&dir, &rebate_local::Settings::default());
-    Ok(tokio::task::spawn_blocking(start).await.context("starting Postgres")??)
 }
 
 struct Started {

@@ -1,9 +1,20 @@
-//! A `solana-test-validator` of our own: a real chain on loopback, gone when it is dropped.
+//! A `solana-test-validator` of our own: a real chain, gone when it is dropped and when its process ends, however that
+//! ends.
+//!
+//! ```text
+//! DIR/
+//!   validators.lock  held while a folder is made or leftovers are removed
+//!   validator-1/     of one running validator
+//!     owner.lock     held by the process that started it; free once that has ended
+//!     output.log     what the validator printed
+//!     ledger/        its chain, and its own log
+//! ```
 
 use std::{
-    fs::{self, File},
-    io,
-    net::TcpListener,
+    fs::{self, File, TryLockError},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -13,12 +24,28 @@ use std::{
 /// How long it may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Between two looks at one that starts.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How often to start, where somebody else takes a port between our finding it free and the validator's using it.
+const STARTS: u32 = 4;
+
+/// How many of its last words are repeated.
+const WORDS: usize = 6;
+
+/// Ends the process with the number `$1` when its own standard input ends, which is when the process that holds the
+/// other end does.
+const WATCH: &str = r#"read -r _; kill -KILL "$1""#;
+
 /// Why there is no validator.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalValidatorError {
     /// It is not installed.
     #[error("solana-test-validator is not on PATH; `setup/validator` installs it")]
     NotInstalled,
+    /// There is no program to run on it.
+    #[error("there is no built program at {}; `make program` builds it", .0.display())]
+    NoProgram(PathBuf),
     /// The system did not let us.
     #[error("cannot {what}: {source}")]
     System {
@@ -28,59 +55,58 @@ pub enum LocalValidatorError {
         source: io::Error,
     },
     /// It ended, or never answered.
-    #[error("solana-test-validator {what}; its last words, from {}:\n{words}", log.display())]
+    #[error("solana-test-validator {what}; its last words:\n{words}")]
     Died {
         /// What it did.
         what: String,
-        /// Its log.
-        log: PathBuf,
-        /// The end of its log.
+        /// The end of what it printed.
         words: String,
     },
+}
+
+impl LocalValidatorError {
+    fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        |source| Self::System { what, source }
+    }
+
+    fn is_a_taken_port(&self) -> bool {
+        matches!(self, Self::Died { words, .. } if words.contains("in use"))
+    }
 }
 
 /// A running validator.
 #[derive(Debug)]
 pub struct LocalValidator {
-    child: Child,
-    ledger: PathBuf,
+    // In this order: the folder goes after the process that writes into it.
+    process: Process,
+    home: Home,
     rpc_port: u16,
 }
 
 impl LocalValidator {
     /// Starts a validator on free ports with the program at `so` under `address` (base58), with a new ledger in a
-    /// folder of its own under `dir`.
+    /// folder of its own under `dir`. Folders that ended processes left there are removed.
+    ///
+    /// Its JSON-RPC, its websocket and its faucet listen on every interface: the test validator knows no other way.
     ///
     /// Blocks until it answers, some seconds.
     ///
     /// # Errors
     /// [`LocalValidatorError`].
     pub fn start(dir: &Path, address: &str, so: &Path) -> Result<Self, LocalValidatorError> {
-        let system = |what: String| move |source| LocalValidatorError::System { what, source };
-        let ledger = dir.join(format!("validator-{}", std::process::id()));
-        fs::create_dir_all(&ledger).map_err(system(format!("make the folder {}", ledger.display())))?;
-        let log = ledger.join("output.log");
-        let output = File::create(&log).map_err(system(format!("write {}", log.display())))?;
-        let errors = output.try_clone().map_err(system(format!("write {}", log.display())))?;
-        let (rpc_port, faucet_port) = free_ports().map_err(system("find free ports on 127.0.0.1".to_owned()))?;
-        let child = Command::new("solana-test-validator")
-            .arg("--ledger")
-            .arg(ledger.join("ledger"))
-            .args(["--reset", "--quiet", "--bind-address", "127.0.0.1"])
-            .args(["--rpc-port", &rpc_port.to_string(), "--faucet-port", &faucet_port.to_string()])
-            .args(["--bpf-program", address])
-            .arg(so)
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => LocalValidatorError::NotInstalled,
-                _ => LocalValidatorError::System { what: "start solana-test-validator".to_owned(), source },
-            })?;
-        let mut validator = Self { child, ledger, rpc_port };
-        validator.wait_until_it_answers(&log)?;
-        Ok(validator)
+        if !so.is_file() {
+            return Err(LocalValidatorError::NoProgram(so.to_owned()));
+        }
+        let home = Home::make(dir)?;
+        let mut starts = 1;
+        loop {
+            match Process::start(&home, address, so) {
+                Ok((process, rpc_port)) => return Ok(Self { process, home, rpc_port }),
+                Err(error) if error.is_a_taken_port() && starts < STARTS => starts += 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The address of its JSON-RPC.
@@ -88,42 +114,190 @@ impl LocalValidator {
         format!("http://127.0.0.1:{}", self.rpc_port)
     }
 
-    fn wait_until_it_answers(&mut self, log: &Path) -> Result<(), LocalValidatorError> {
-        let begun = Instant::now();
-        let died = |what: String| LocalValidatorError::Died { what, log: log.to_owned(), words: last_words(log) };
-        loop {
-            match self.child.try_wait() {
-                Ok(None) => {}
-                Ok(Some(status)) => return Err(died(format!("ended with {status}"))),
-                Err(source) => {
-                    return Err(LocalValidatorError::System { what: "ask after solana-test-validator".to_owned(), source });
-                }
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Looks whether it still runs.
+    ///
+    /// # Errors
+    /// [`LocalValidatorError::Died`] if it ended by itself.
+    pub fn check(&mut self) -> Result<(), LocalValidatorError> {
+        self.process.check(&self.home)
+    }
+}
+
+/// The folder of one validator.
+#[derive(Debug)]
+struct Home {
+    path: PathBuf,
+    /// Goes with our process.
+    _lock: File,
+}
+
+impl Home {
+    fn make(dir: &Path) -> Result<Self, LocalValidatorError> {
+        let failed = |what: &str, path: &Path| LocalValidatorError::system(format!("{what} {}", path.display()));
+        fs::create_dir_all(dir).map_err(failed("make the folder", dir))?;
+        // The validator gets absolute paths: what it makes of others is its own business.
+        let dir = fs::canonicalize(dir).map_err(failed("find the folder", dir))?;
+        let gate = dir.join("validators.lock");
+        let gate = File::create(&gate).and_then(|file| file.lock().map(|()| file)).map_err(failed("lock", &gate))?;
+        remove_leftovers(&dir);
+        let mut number = 1u32;
+        let path = loop {
+            let path = dir.join(format!("validator-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => break path,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number = number.saturating_add(1),
+                Err(error) => return Err(failed("make the folder", &path)(error)),
             }
-            if healthy(self.rpc_port) {
-                return Ok(());
-            }
-            if begun.elapsed() > PATIENCE {
-                return Err(died(format!("did not answer within {} s", PATIENCE.as_secs())));
-            }
-            sleep(Duration::from_millis(100));
+        };
+        let lock = path.join("owner.lock");
+        let lock = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(failed("lock", &lock))?;
+        drop(gate);
+        Ok(Self { path, _lock: lock })
+    }
+
+    fn output(&self) -> PathBuf {
+        self.path.join("output.log")
+    }
+
+    /// The end of what it printed; of its log where it printed nothing of use.
+    fn last_words(&self) -> String {
+        let read = |path: PathBuf| {
+            let bytes = fs::read(path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty() && !is_greeting(line)).collect();
+            lines.get(lines.len().saturating_sub(WORDS)..).unwrap_or_default().join("\n")
+        };
+        let printed = read(self.output());
+        let words = if printed.is_empty() { read(self.path.join("ledger/validator.log")) } else { printed };
+        if words.is_empty() { "(none)".to_owned() } else { words }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next start.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// What it prints to everybody who has no wallet.
+fn is_greeting(line: &str) -> bool {
+    line.starts_with("Notice! No wallet available")
+}
+
+/// Removes the folders of processes that have ended.
+fn remove_leftovers(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with("validator-") || !path.is_dir() {
+            continue;
+        }
+        let is_used = File::open(path.join("owner.lock"))
+            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+        if !is_used {
+            // The number of one that stays is skipped.
+            let _ = fs::remove_dir_all(&path);
         }
     }
 }
 
-impl Drop for LocalValidator {
+/// The validator's process, and the one that ends it should ours be killed.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    watchdog: Option<Child>,
+}
+
+impl Process {
+    /// Starts it and waits until it answers; also says on which port.
+    fn start(home: &Home, address: &str, so: &Path) -> Result<(Self, u16), LocalValidatorError> {
+        let log = home.output();
+        let written = || LocalValidatorError::system(format!("write {}", log.display()));
+        let output = File::create(&log).map_err(written())?;
+        let errors = output.try_clone().map_err(written())?;
+        let (rpc_port, faucet_port) = free_ports().map_err(LocalValidatorError::system("find free ports"))?;
+        let child = Command::new("solana-test-validator")
+            .arg("--ledger")
+            .arg(home.path.join("ledger"))
+            .args(["--reset", "--quiet", "--bind-address", "127.0.0.1"])
+            .args(["--rpc-port", &rpc_port.to_string(), "--faucet-port", &faucet_port.to_string()])
+            .args(["--bpf-program", address])
+            .arg(so)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            // Ctrl-C in a terminal is for us, who stop the validator when its users are done.
+            .process_group(0)
+            .spawn()
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => LocalValidatorError::NotInstalled,
+                _ => LocalValidatorError::system("start solana-test-validator")(source),
+            })?;
+        let mut process = Self { child, watchdog: None };
+        // Not by the parent-death signal: that comes with the end of the thread that started the child, and threads of
+        // a pool come and go.
+        let watchdog = Command::new("/bin/sh")
+            .args(["-c", WATCH, "watchdog", &process.child.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(LocalValidatorError::system("start what watches solana-test-validator"))?;
+        process.watchdog = Some(watchdog);
+        process.wait_until_it_answers(home, rpc_port)?;
+        Ok((process, rpc_port))
+    }
+
+    fn check(&mut self, home: &Home) -> Result<(), LocalValidatorError> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => {
+                Err(LocalValidatorError::Died { what: format!("ended with {status}"), words: home.last_words() })
+            }
+            Err(source) => Err(LocalValidatorError::system("ask after solana-test-validator")(source)),
+        }
+    }
+
+    fn wait_until_it_answers(&mut self, home: &Home, port: u16) -> Result<(), LocalValidatorError> {
+        let begun = Instant::now();
+        loop {
+            self.check(home)?;
+            if is_healthy(port) {
+                // Where another process had the port, that one answered.
+                return self.check(home);
+            }
+            if begun.elapsed() > PATIENCE {
+                let what = format!("did not answer within {} s", PATIENCE.as_secs());
+                return Err(LocalValidatorError::Died { what, words: home.last_words() });
+            }
+            sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
+        // Either may have ended by itself; there is nobody left to tell. The watchdog goes before the validator's number
+        // is free for another process.
         let _ = self.child.kill();
+        if let Some(watchdog) = &mut self.watchdog {
+            let _ = watchdog.kill();
+            let _ = watchdog.wait();
+        }
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.ledger);
     }
 }
 
 /// The node's `/health` answers `ok` once it has made its first blocks.
-fn healthy(port: u16) -> bool {
-    use std::io::{Read, Write};
+fn is_healthy(port: u16) -> bool {
     let ask = || -> io::Result<String> {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
         stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
@@ -135,18 +309,12 @@ fn healthy(port: u16) -> bool {
 
 /// A port for JSON-RPC whose neighbour, which its websocket takes, is free too, and one for the faucet.
 fn free_ports() -> io::Result<(u16, u16)> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
     loop {
-        let rpc = TcpListener::bind(("127.0.0.1", 0))?;
+        let rpc = bind(0)?;
         let port = rpc.local_addr()?.port();
         let Some(next) = port.checked_add(1) else { continue };
-        let Ok(_websocket) = TcpListener::bind(("127.0.0.1", next)) else { continue };
-        let faucet = TcpListener::bind(("127.0.0.1", 0))?;
-        return Ok((port, faucet.local_addr()?.port()));
+        let Ok(_websocket) = bind(next) else { continue };
+        return Ok((port, bind(0)?.local_addr()?.port()));
     }
-}
-
-fn last_words(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<_> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
 }
