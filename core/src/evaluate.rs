@@ -43,11 +43,8 @@ pub fn evaluate(
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), Refusal> {
     outcomes.clear();
-    let facts = Facts {
-        payment,
-        number: context.number,
-        weekday: LocalTime::at(payment.paid_at, context.offsets).weekday(),
-    };
+    let facts =
+        Facts { payment, number: context.number, weekday: LocalTime::at(payment.paid_at, context.offsets).weekday() };
     for (slot, rule) in context.rules.iter().enumerate() {
         if !rule.in_force(payment.paid_at) {
             continue;

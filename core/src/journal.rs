@@ -9,8 +9,8 @@ use solana_sha256_hasher::hashv;
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
-/// The tallest peak a journal can have; 2^40 events are a million a second for twelve days, or a million a day for
-/// three thousand years.
+/// How many peaks a journal has. They are room for 2^40 − 1 events: a million a second for twelve days, or a million a
+/// day for three thousand years.
 pub const MAX_PEAKS: usize = 40;
 
 /// The hash of an event as a leaf.
@@ -23,7 +23,7 @@ pub fn node(left: &Hash, right: &Hash) -> Hash {
     hashv(&[&[1], left, right]).to_bytes()
 }
 
-/// The journal holds 2^40 events and takes no more.
+/// The journal holds 2^40 − 1 events and takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalFull;
 
@@ -32,7 +32,8 @@ pub struct JournalFull;
 /// `peaks[h]` is the root of a complete tree of `2^h` leaves, meaningful where bit `h` of `count` is set.
 ///
 /// # Errors
-/// [`JournalFull`] at 2^40 leaves, or where `peaks` is too short for the next one; nothing was changed.
+/// [`JournalFull`] where `peaks` has no room for the next one, with [`MAX_PEAKS`] that is at 2^40 − 1 leaves; nothing was
+/// changed.
 pub fn append(count: &mut u64, peaks: &mut [Hash], leaf: Hash) -> Result<JournalIndex, JournalFull> {
     let next = count.checked_add(1).ok_or(JournalFull)?;
     let height = count.trailing_ones() as usize;

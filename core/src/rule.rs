@@ -4,7 +4,7 @@ pub(crate) mod condition;
 mod effect;
 
 pub use condition::{Field, MAX_PREDICATES, Operator, Predicate};
-pub use effect::{Effect, EffectKind};
+pub use effect::{Effect, EffectKind, Overflow};
 
 use crate::units::{Amount, AssetId, BasisPoints, MAX_ASSETS, RuleId, RuleVersion, Timestamp};
 use bytemuck::{Pod, Zeroable};
@@ -80,7 +80,7 @@ impl Definition<'_> {
     }
 }
 
-/// A rule version in the rule book: its definition and its running totals. 368 bytes, no padding.
+/// A rule version in the rule book: its definition and its running totals. 360 bytes, no padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Rule {

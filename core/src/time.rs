@@ -73,18 +73,25 @@ impl LocalTime {
 
     /// Day of the week. 1970-01-01 was a Thursday.
     ///
-    /// Counts from [`EPOCH_SHIFT`] before 1970, so that it can divide without a sign: the chain has no signed division.
-    #[expect(clippy::arithmetic_side_effects, reason = "a quotient by 86 400 plus three fits; the remainder is 0..=6")]
+    /// Counts from 2^63 s before 1970, so that it can divide without a sign: the chain has no signed division.
+    #[expect(clippy::arithmetic_side_effects, reason = "two constants that are not 0, and a sum below 2 · 604 800")]
     pub fn weekday(self) -> Weekday {
-        let day = self.seconds.cast_unsigned().wrapping_add(EPOCH_SHIFT) / DAY.cast_unsigned();
-        Weekday(((day + 3) % 7) as u8 + 1)
+        let into_week = (self.seconds.cast_unsigned() ^ SIGN) % WEEK + BEGIN_INTO_WEEK;
+        Weekday((into_week / DAY.cast_unsigned() % 7) as u8 + 1)
     }
 }
 
-/// Seconds, a whole number of weeks, that bring every `i64` above zero and within a `u64`: ⌈2^63 / 604 800⌉ weeks.
-const EPOCH_SHIFT: u64 = 15_250_284_452_472 * 7 * 86_400;
+/// Seconds of a week.
+const WEEK: u64 = 7 * DAY.cast_unsigned();
+
+/// Flipping this bit of an `i64` adds 2^63 to it and makes it a `u64`.
+const SIGN: u64 = 1 << 63;
+
+/// How far into its week, from Monday on, the second 2^63 before 1970 lies. 1970 began three days into one.
+const BEGIN_INTO_WEEK: u64 = 3 * DAY.cast_unsigned() + WEEK - SIGN % WEEK;
 
 /// The UTC day of `at`: the day whose order page knows the payment. `None` before 1970 or after about 11 million years.
+#[expect(clippy::arithmetic_side_effects, reason = "the divisor is a constant that is not 0")]
 pub fn utc_day(at: Timestamp) -> Option<Day> {
     let seconds = u64::try_from(at.0).ok()?;
     u32::try_from(seconds / DAY.cast_unsigned()).ok().map(Day)

@@ -1,11 +1,7 @@
 //! Conditions in conjunctive form: predicates of one clause are OR-ed, clauses are AND-ed.
 
 use super::InvalidRule;
-use crate::{
-    payment::Payment,
-    time::Weekday,
-    units::PaymentNumber,
-};
+use crate::{payment::Payment, time::Weekday, units::PaymentNumber};
 use bytemuck::{Pod, Zeroable};
 
 /// How many predicates a condition can have.

@@ -63,9 +63,7 @@ impl Effect {
     pub(super) fn check(&self) -> Result<(), InvalidRule> {
         let sound = match *self {
             Self::Fixed { amount, .. } => amount.0 > 0,
-            Self::Ratio { bps, min, max, .. } => {
-                (bps.0 > 0 || min.0 > 0) && (max.0 == 0 || min.0 <= max.0)
-            }
+            Self::Ratio { bps, min, max, .. } => (bps.0 > 0 || min.0 > 0) && (max.0 == 0 || min.0 <= max.0),
         };
         if sound { Ok(()) } else { Err(InvalidRule::Effect) }
     }

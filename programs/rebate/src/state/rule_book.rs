@@ -12,7 +12,7 @@ use rebate_core::{
 pub const MAX_RULES: usize = 128;
 
 /// Seeds: `rules`, platform. The rules follow the header in order of evaluation: a count (4 bytes), padding to 8, then
-/// 368 bytes each, as `rebate_core::rule::Rule` lays them out.
+/// 360 bytes each, as `rebate_core::rule::Rule` lays them out.
 #[account]
 pub struct RuleBook {
     /// Whose rules these are.
