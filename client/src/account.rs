@@ -152,8 +152,10 @@ pub struct Asset {
     pub name: [u8; 16],
     /// 1 points.
     pub kind: u8,
+    /// How many bytes of `name` there are.
+    pub name_length: u8,
     /// Zero.
-    pub reserved: [u8; 15],
+    pub reserved: [u8; 14],
 }
 
 impl Platform {

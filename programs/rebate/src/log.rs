@@ -33,7 +33,7 @@ pub fn accepted(platform: &Platform, order: &OrderHash, outcomes: &[Outcome]) {
         line.number(outcome.amount.0);
         line.text(b" ");
         if let Some(asset) = platform.asset(outcome.asset) {
-            line.padded(&asset.name);
+            line.padded(&asset.name, usize::from(asset.name_length));
         }
         line.text(b" by rule ");
         line.number(u64::from(outcome.rule.0));

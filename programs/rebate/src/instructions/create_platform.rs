@@ -77,11 +77,7 @@ pub fn handle(ctx: &mut Context<CreatePlatform>, settings: PlatformSettings) -> 
         *row = UtcOffsetRow { from: offset.from, seconds: offset.seconds, reserved: [0; 4] };
     }
     for (slot, asset) in platform.assets.iter_mut().zip(&settings.assets) {
-        *slot = Asset { name: asset.name, kind: asset.kind, reserved: [0; 15] };
-        require!(
-            asset.kind == 1 && core::str::from_utf8(slot.name()).is_ok_and(|name| !name.is_empty()),
-            RebateError::InvalidSettings
-        );
+        *slot = Asset::new(asset.name, asset.kind).ok_or(RebateError::InvalidSettings)?;
     }
     // Both within the limits checked above.
     platform.offset_count = settings.offsets.len() as u8;

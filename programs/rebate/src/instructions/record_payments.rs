@@ -15,6 +15,7 @@ use rebate_core::{
     outcome::Outcome,
     payment::Payment,
     refusal::Refusal,
+    rule::Rule,
     units::{JournalIndex, PaymentNumber, Timestamp},
 };
 
@@ -51,7 +52,8 @@ pub fn handle(ctx: &mut Context<RecordPayments>) -> Result<()> {
     require!(passed.len() == records.left().saturating_mul(2), RebateError::WrongAccounts);
 
     let mut emitter = Emitter::new(&accounts.event_authority, ctx.bumps.event_authority, ctx.program_id);
-    let mut outcomes = Vec::with_capacity(accounts.rule_book.len());
+    let rules = accounts.rule_book.as_mut_slice();
+    let mut outcomes = Vec::with_capacity(rules.len());
     let mut accounts_of_records = passed.chunks_exact(2);
     let mut first_refusal = None;
     let mut accepted = 0u64;
@@ -63,7 +65,7 @@ pub fn handle(ctx: &mut Context<RecordPayments>) -> Result<()> {
             unsafe { (Account::<User>::load_mut(*user)?, || Account::<OrderPage>::load_mut(*page)) };
         require!(user.is(platform.address(), &payment.user), RebateError::WrongUser);
 
-        match record(platform, &mut accounts.rule_book, &mut user, load_page, now, &payment, &mut outcomes)? {
+        match record(platform, rules, &mut user, load_page, now, &payment, &mut outcomes)? {
             Err(refusal) => {
                 log::refused(&payment.order, refusal);
                 first_refusal = first_refusal.or(Some(refusal));
@@ -98,7 +100,7 @@ pub fn handle(ctx: &mut Context<RecordPayments>) -> Result<()> {
 /// Decides and stores one record. The outer error fails the whole instruction; the inner refusal, this record.
 fn record(
     platform: &Account<Platform>,
-    book: &mut RuleBookAccount,
+    rules: &mut [Rule],
     user: &mut User,
     load_page: impl FnOnce() -> Result<Account<OrderPage>>,
     now: i64,
@@ -116,13 +118,13 @@ fn record(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let number = user.next_payment();
-    let context = evaluate::Context { rules: book.as_slice(), offsets: platform.offsets(), number };
+    let context = evaluate::Context { rules, offsets: platform.offsets(), number };
     let mut balances = user.balances();
     if let Err(refusal) = evaluate::evaluate(payment, &context, &mut balances, outcomes) {
         return Ok(Err(refusal));
     }
     order_page::take(&mut page, place, payment)?;
-    evaluate::commit(book.as_mut_slice(), outcomes);
+    evaluate::commit(rules, outcomes);
     user.apply(number, &balances);
     Ok(Ok(number))
 }

@@ -2,7 +2,7 @@
 //! place. The general loggers copy byte by byte, at three times the cost.
 
 /// The longest line; text that does not fit is left out.
-const CAPACITY: usize = 256;
+const CAPACITY: usize = 192;
 
 /// A line being written. Everything put into it is ASCII, or a name that was checked to be UTF-8 when it was stored.
 pub struct Line {
@@ -36,15 +36,12 @@ impl Line {
         text.iter().for_each(|byte| self.text(&[*byte]));
     }
 
-    /// A zero-padded name, without its padding: it is copied whole, and what follows overwrites the zeros.
+    /// The first `length` bytes of a padded name: it is copied whole, and what follows overwrites the padding.
     #[inline(always)]
-    pub fn padded<const N: usize>(&mut self, name: &[u8; N]) {
-        let begin = self.length;
+    pub fn padded<const N: usize>(&mut self, name: &[u8; N], length: usize) {
+        let end = self.length.saturating_add(length.min(N));
         self.text(name);
-        if self.length > begin {
-            let length = name.iter().position(|byte| *byte == 0).unwrap_or(N);
-            self.length = begin.saturating_add(length);
-        }
+        self.length = self.length.min(end);
     }
 
     /// Four bytes as eight hexadecimal digits, all digits at once: nibbles are spread to bytes, and each byte becomes
@@ -61,7 +58,7 @@ impl Line {
     }
 
     /// A number in decimal.
-    #[inline(never)]
+    #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "a digit plus `0` fits a byte; a u64 has at most 20 digits")]
     pub fn number(&mut self, number: u64) {
         let mut width = 1;

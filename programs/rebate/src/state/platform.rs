@@ -89,15 +89,23 @@ pub struct Asset {
     pub name: [u8; 16],
     /// 1 points: a ledger entry and nothing else.
     pub kind: u8,
+    /// How many bytes of `name` there are.
+    pub name_length: u8,
     /// Zero.
-    pub reserved: [u8; 15],
+    pub reserved: [u8; 14],
 }
 
 impl Asset {
-    /// The name without its padding.
-    pub fn name(&self) -> &[u8] {
-        let length = self.name.iter().position(|byte| *byte == 0).unwrap_or(self.name.len());
-        self.name.get(..length).unwrap_or(&self.name)
+    /// An asset of a kind, by its zero-padded name; `None` for an unknown kind or a name that is empty or no UTF-8.
+    pub fn new(name: [u8; 16], kind: u8) -> Option<Self> {
+        let length = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        let (text, padding) = name.split_at_checked(length)?;
+        let sound = kind == 1
+            && !text.is_empty()
+            && core::str::from_utf8(text).is_ok()
+            && padding.iter().all(|byte| *byte == 0);
+        // At most 16.
+        sound.then_some(Self { name, kind, name_length: length as u8, reserved: [0; 14] })
     }
 }
 
