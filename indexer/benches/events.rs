@@ -2,6 +2,7 @@
 //!
 //! `DATABASE_URL=… cargo bench -p rebate-indexer` prints one line of JSON per figure. The database it makes on that server
 //! goes at the end.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench may fail by any panic")]
 
 #[path = "../tests/it/chain.rs"]
 #[expect(dead_code, reason = "tests use more of it")]

@@ -22,7 +22,9 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Error)]
 pub enum DatabaseError {
     /// It cannot be reached, or cannot go on just now. Try again.
-    #[error("the database does not answer: {0}; check that Postgres runs at the address given and has connections left")]
+    #[error(
+        "the database does not answer: {0}; check that Postgres runs at the address given and has connections left"
+    )]
     Unreachable(String),
     /// The connection's settings are wrong.
     #[error("the database refuses the connection: {0}; check DATABASE_URL")]
@@ -38,16 +40,16 @@ pub enum DatabaseError {
     Contradiction(String),
     /// Something else.
     #[error("the database failed: {0}")]
-    Failed(#[source] sqlx::Error),
+    Failed(sqlx::Error),
 }
 
 /// How the database's schema differs from the one this code writes.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SchemaError {
     /// Migrations are missing.
-    #[error("the database lacks the migration {missing}; apply it by starting the indexer, which does so first")]
+    #[error("the database lacks a migration: {missing}; start rebate-indexer, which applies them first")]
     Missing {
-        /// The first one, by number and name.
+        /// The first one by number and name, or what is not there for want of it.
         missing: String,
     },
     /// A newer version of this software was here.
@@ -57,7 +59,9 @@ pub enum SchemaError {
         version: i64,
     },
     /// A migration was another one when it was applied.
-    #[error("the migration {version} was changed after it was applied; restore its file, or begin with an empty database")]
+    #[error(
+        "the migration {version} was changed after it was applied; restore its file, or begin with an empty database"
+    )]
     Altered {
         /// The migration.
         version: i64,
@@ -104,7 +108,7 @@ impl From<sqlx::Error> for DatabaseError {
         match reason.code().as_deref().unwrap_or_default() {
             "53100" => Self::Full(reason.message().to_owned()),
             "28000" | "28P01" | "3D000" | "42501" => Self::Denied(reason.message().to_owned()),
-            "42P01" => Self::Schema(SchemaError::Missing { missing: "of a table".to_owned() }),
+            "42P01" => Self::Schema(SchemaError::Missing { missing: reason.message().to_owned() }),
             code if code.starts_with("23") => Self::Contradiction(reason.message().to_owned()),
             // Connection, resources, an operator's intervention, and what a concurrent transaction can cause.
             code if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => {

@@ -42,7 +42,8 @@ where
         .when(|error| is_temporary(error))
         .notify(|error, _| {
             failed();
-            if !told && begun.elapsed() >= WORTH_A_LINE {
+            // Where patience ends, the error itself is that line.
+            if !told && patience.is_none() && begun.elapsed() >= WORTH_A_LINE {
                 told = true;
                 warn!("{error}; trying again until it works");
             }

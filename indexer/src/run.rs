@@ -33,6 +33,9 @@ const TIP_EVERY: Duration = Duration::from_secs(5);
 /// A node that was silent for this long is checked again for being the same one.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// A node without news is checked this often for being the same one.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// How the indexer goes about its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -183,10 +186,12 @@ impl Indexer {
         let from_slot = self.options.from_slot;
         let mut last = after;
         let mut tip_asked = None::<Instant>;
+        let mut checked = None::<Instant>;
         let mut must_check = true;
         loop {
             if must_check {
                 self.require_chain(writer, last).await?;
+                checked = Some(Instant::now());
             }
             let begun = Instant::now();
             let next = self
@@ -224,6 +229,8 @@ impl Indexer {
                     }
                     let slot = last.map(|last| last.slot).or(from_slot.map(|slot| slot.saturating_sub(1)));
                     self.source.wait(slot).await;
+                    // Nothing may come because the node is a new one that is not as far yet.
+                    must_check |= checked.is_none_or(|checked| checked.elapsed() >= IDLE);
                 }
             }
         }

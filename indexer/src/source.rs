@@ -50,7 +50,9 @@ pub enum Next {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SourceError {
     /// The node does not answer, or not yet with this block. Ask again; never take the slot for skipped.
-    #[error("the node {node} does not answer for {what}: {why}; check that it runs, that the address is right, and that it keeps up")]
+    #[error(
+        "the node {node} does not answer for {what}: {why}; check that it runs, that the address is right, and that it keeps up"
+    )]
     Unavailable {
         /// The node's address, without credentials.
         node: String,

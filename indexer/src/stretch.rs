@@ -99,10 +99,7 @@ impl Stretch {
     ///
     /// # Errors
     /// [`StretchError`] for the first block that cannot be added.
-    pub fn of<'a>(
-        after: Option<BlockRef>,
-        blocks: impl IntoIterator<Item = &'a Block>,
-    ) -> Result<Self, StretchError> {
+    pub fn of<'a>(after: Option<BlockRef>, blocks: impl IntoIterator<Item = &'a Block>) -> Result<Self, StretchError> {
         let mut stretch = Self::after(after);
         for block in blocks {
             stretch.push(block)?;

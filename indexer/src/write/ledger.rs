@@ -124,10 +124,7 @@ async fn add_entries(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Re
     Ok(())
 }
 
-async fn move_balances(
-    connection: &mut PgConnection,
-    balances: &BTreeMap<Account, Balance>,
-) -> Result<(), WriteError> {
+async fn move_balances(connection: &mut PgConnection, balances: &BTreeMap<Account, Balance>) -> Result<(), WriteError> {
     let moved: Vec<(&Account, &Balance)> = balances.iter().filter(|(_, balance)| balance.entries > 0).collect();
     sqlx::query!(
         "INSERT INTO balances (platform, user_key, asset, balance, entries, journal_index)

@@ -31,8 +31,10 @@ pub(super) async fn add(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Res
             return Err(out_of_order(paid, sum.last.payment.number));
         }
         sum.payments = sum.payments.saturating_add(1);
-        sum.paid =
-            sum.paid.checked_add(amount).ok_or_else(|| contradiction(paid.found, "its user paid more than there is"))?;
+        sum.paid = sum
+            .paid
+            .checked_add(amount)
+            .ok_or_else(|| contradiction(paid.found, "its user paid more than there is"))?;
         sum.first_paid_at = sum.first_paid_at.min(paid.paid_at);
         sum.last_paid_at = sum.last_paid_at.max(paid.paid_at);
         sum.last = *paid;
@@ -69,8 +71,5 @@ pub(super) async fn add(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Res
 }
 
 fn out_of_order(paid: &Paid<'_>, before: u64) -> WriteError {
-    contradiction(
-        paid.found,
-        format!("it is payment {} of its user, who has {before} before it", paid.payment.number),
-    )
+    contradiction(paid.found, format!("it is payment {} of its user, who has {before} before it", paid.payment.number))
 }

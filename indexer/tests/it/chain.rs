@@ -196,13 +196,8 @@ impl Chain {
     }
 
     pub fn pause(&mut self, platform: [u8; 32], paused: bool) {
-        let event = PauseChanged {
-            journal_index: self.take_index(platform),
-            at: self.now(),
-            platform,
-            paused,
-            by: key(2),
-        };
+        let event =
+            PauseChanged { journal_index: self.take_index(platform), at: self.now(), platform, paused, by: key(2) };
         self.emit(&[Event::PauseChanged(event)]);
     }
 
@@ -249,13 +244,7 @@ impl Chain {
             before,
             after,
         };
-        let idle = OutcomeEntry {
-            rule: IDLE,
-            reason: Reason::NotMatched as u8,
-            amount: 0,
-            before: after,
-            ..granted
-        };
+        let idle = OutcomeEntry { rule: IDLE, reason: Reason::NotMatched as u8, amount: 0, before: after, ..granted };
         PaymentRecorded {
             journal_index,
             at,

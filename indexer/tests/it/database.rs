@@ -60,8 +60,20 @@ impl Database {
     /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
     pub async fn content(&self) -> String {
         const TABLES: [&str; 14] = [
-            "cursor", "transactions", "events", "journals", "platforms", "utc_offsets", "assets", "oracle_keys",
-            "rules", "payments", "outcomes", "entries", "users", "balances",
+            "cursor",
+            "transactions",
+            "events",
+            "journals",
+            "platforms",
+            "utc_offsets",
+            "assets",
+            "oracle_keys",
+            "rules",
+            "payments",
+            "outcomes",
+            "entries",
+            "users",
+            "balances",
         ];
         let mut content = String::new();
         for table in TABLES {

@@ -1,4 +1,5 @@
 //! The indexer against a real Postgres, the one that `DATABASE_URL` names.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
 mod chain;
 mod database;

@@ -36,8 +36,7 @@ async fn a_fork_is_not_taken_and_what_came_before_is_written() {
     let mut fork = chain.blocks[4].clone();
     fork.parent_hash = Chain::named("a fork").genesis_hash();
     let database = Database::new().await;
-    let error =
-        index(&database, Script::of(&chain).with(4, [Fault::Block(Box::new(fork))])).await.unwrap_err();
+    let error = index(&database, Script::of(&chain).with(4, [Fault::Block(Box::new(fork))])).await.unwrap_err();
     assert!(matches!(error, IndexError::Stretch(StretchError::DoesNotFollow { .. })), "{error}");
     assert_eq!(cursor(&database, &chain).await, Some(BlockRef::of(&chain.blocks[3])));
 

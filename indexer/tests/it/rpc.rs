@@ -389,8 +389,10 @@ async fn a_transaction_without_its_results_stops_the_block() {
         (|shown| shown["transaction"] = json!(["AAAA", "base64"]), "transaction 0 of the block cannot be read"),
         (|shown| shown["transaction"] = json!({"signatures": []}), "has not the form of a block"),
         (|shown| shown["meta"]["innerInstructions"][0]["instructions"][0]["data"] = json!("0OIl"), "cannot be read"),
-        (|shown| shown["meta"]["loadedAddresses"]["readonly"] = json!(["11111111111111111111111111111111"]),
-         "has no loadedAddresses"),
+        (
+            |shown| shown["meta"]["loadedAddresses"]["readonly"] = json!(["11111111111111111111111111111111"]),
+            "has no loadedAddresses",
+        ),
     ];
     for (spoil, complaint) in cases {
         let mut shown = whole.clone();

@@ -24,7 +24,7 @@ async fn a_missing_migration_is_named() {
     let database = Database::without_schema().await;
     let script = || Script::of(&Chain::new());
     let error = index(&database, script()).await.unwrap_err();
-    assert!(error.to_string().contains("lacks the migration 0001 (chain)"), "{error}");
+    assert!(error.to_string().contains("lacks a migration: 0001 (chain)"), "{error}");
 
     database::migrate(database.pool()).await.unwrap();
     database.execute("DELETE FROM _sqlx_migrations WHERE version = 3").await;

@@ -39,11 +39,7 @@ pub struct Script {
 
 impl Script {
     pub fn of(chain: &Chain) -> Self {
-        Self {
-            genesis: chain.genesis_hash(),
-            blocks: chain.blocks.clone(),
-            faults: Mutex::default(),
-        }
+        Self { genesis: chain.genesis_hash(), blocks: chain.blocks.clone(), faults: Mutex::default() }
     }
 
     pub fn with(self, before: usize, faults: impl IntoIterator<Item = Fault>) -> Self {

@@ -36,10 +36,8 @@ pub fn eventful_chain() -> Chain {
     chain.pause(platform, true);
     chain.pause(platform, false);
     chain.pause(other, true);
-    let both = [
-        Event::PaymentRecorded(chain.payment(platform, 3, 1)),
-        Event::PaymentRecorded(chain.payment(platform, 1, 2)),
-    ];
+    let both =
+        [Event::PaymentRecorded(chain.payment(platform, 3, 1)), Event::PaymentRecorded(chain.payment(platform, 1, 2))];
     chain.emit(&both);
     chain.seal();
     chain.seal();
@@ -55,8 +53,17 @@ async fn what_events_say_is_in_the_tables() {
     index(&database, Script::of(&chain)).await.unwrap();
 
     let counts = [
-        ("events", 15), ("platforms", 2), ("assets", 2), ("utc_offsets", 2), ("oracle_keys", 1), ("rules", 3),
-        ("payments", 6), ("outcomes", 12), ("entries", 6), ("users", 3), ("balances", 3),
+        ("events", 15),
+        ("platforms", 2),
+        ("assets", 2),
+        ("utc_offsets", 2),
+        ("oracle_keys", 1),
+        ("rules", 3),
+        ("payments", 6),
+        ("outcomes", 12),
+        ("entries", 6),
+        ("users", 3),
+        ("balances", 3),
     ];
     for (table, count) in counts {
         assert_eq!(database.count(table).await, count, "{table}");
@@ -73,12 +80,11 @@ async fn what_events_say_is_in_the_tables() {
     assert_eq!((user.get::<i64, _>(1), user.get::<i64, _>(2)), (3, 3));
     assert_eq!(user.get::<String, _>(3), "1202");
     assert!(user.get::<bool, _>(4));
-    let rules: Vec<(i32, i32, i64, String, i64)> = sqlx::query_as(
-        "SELECT rule, version, superseded_at, granted::text, grants FROM rules ORDER BY rule, version",
-    )
-    .fetch_all(database.pool())
-    .await
-    .unwrap();
+    let rules: Vec<(i32, i32, i64, String, i64)> =
+        sqlx::query_as("SELECT rule, version, superseded_at, granted::text, grants FROM rules ORDER BY rule, version")
+            .fetch_all(database.pool())
+            .await
+            .unwrap();
     assert_eq!(
         rules,
         [
@@ -255,7 +261,7 @@ async fn a_gap_in_the_journal_stops_the_indexer() {
 async fn an_index_that_comes_twice_stops_the_indexer() {
     let (mut chain, platform) = Chain::with_platform();
     let event = Event::PaymentRecorded(chain.payment(platform, 1, 1));
-    chain.emit(&[event.clone()]);
+    chain.emit(std::slice::from_ref(&event));
     chain.emit(&[event]);
     chain.seal();
     let error = index(&Database::new().await, Script::of(&chain)).await.unwrap_err();

@@ -94,11 +94,9 @@ impl Entry {
             .transaction
             .decode()
             .ok_or_else(|| Unreadable::Malformed(format!("transaction {position} of the block")))?;
-        let signature = decoded
-            .signatures
-            .first()
-            .copied()
-            .ok_or_else(|| Unreadable::Malformed(format!("transaction {position} of the block, which is not signed,")))?;
+        let signature = decoded.signatures.first().copied().ok_or_else(|| {
+            Unreadable::Malformed(format!("transaction {position} of the block, which is not signed,"))
+        })?;
         let missing = |what: &str| Unreadable::Missing(format!("transaction {signature} has no {what}"));
 
         let meta = entry.meta.ok_or_else(|| missing("meta"))?;

@@ -96,14 +96,16 @@ impl Node {
             max_supported_transaction_version: Some(NEWEST_TRANSACTION),
         };
         let answer: Option<Answer> =
-            self.client.send(RpcRequest::GetBlock, json!([slot, config])).await.map_err(|error| match error.kind() {
-                ClientErrorKind::SerdeJson(why) => self.unreadable(slot, &Unreadable::Shape(why.to_string())),
-                ClientErrorKind::RpcError(RpcError::RpcResponseError {
-                    code: JSON_RPC_SERVER_ERROR_UNSUPPORTED_TRANSACTION_VERSION,
-                    message,
-                    ..
-                }) => self.unreadable(slot, &Unreadable::Version(message.clone())),
-                _ => self.judge(&what, &error),
+            self.client.send(RpcRequest::GetBlock, json!([slot, config])).await.map_err(|error| {
+                match error.kind() {
+                    ClientErrorKind::SerdeJson(why) => self.unreadable(slot, &Unreadable::Shape(why.to_string())),
+                    ClientErrorKind::RpcError(RpcError::RpcResponseError {
+                        code: JSON_RPC_SERVER_ERROR_UNSUPPORTED_TRANSACTION_VERSION,
+                        message,
+                        ..
+                    }) => self.unreadable(slot, &Unreadable::Version(message.clone())),
+                    _ => self.judge(&what, &error),
+                }
             })?;
         // Null: the node does not know the block, or not yet. Never a skipped slot.
         let answer = answer.ok_or_else(|| self.unavailable(&what, "it knows no such block yet".to_owned()))?;
@@ -129,11 +131,8 @@ impl Node {
 
     /// Everything is worth asking again, except what only a change of settings can mend.
     fn judge(&self, what: &str, error: &ClientError) -> SourceError {
-        let refused = |why: &str| SourceError::Refused {
-            node: self.name.clone(),
-            what: what.to_owned(),
-            why: why.to_owned(),
-        };
+        let refused =
+            |why: &str| SourceError::Refused { node: self.name.clone(), what: what.to_owned(), why: why.to_owned() };
         match error.kind() {
             ClientErrorKind::RpcError(RpcError::RpcResponseError { code, .. }) => match *code {
                 JSON_RPC_SERVER_ERROR_TRANSACTION_HISTORY_NOT_AVAILABLE => {
@@ -142,7 +141,9 @@ impl Node {
                 METHOD_NOT_FOUND => refused("it does not know the method; read from a full RPC node"),
                 _ => self.unavailable(what, describe(error)),
             },
-            ClientErrorKind::Reqwest(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => {
+            ClientErrorKind::Reqwest(error)
+                if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) =>
+            {
                 refused("it wants other credentials; check the key in its address")
             }
             _ => self.unavailable(what, describe(error)),
@@ -161,7 +162,9 @@ fn describe(error: &ClientError) -> String {
             None => "the connection broke or the answer is no JSON".to_owned(),
         },
         ClientErrorKind::Middleware(_) => "the request failed".to_owned(),
-        ClientErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => format!("error {code}: {message}"),
+        ClientErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => {
+            format!("error {code}: {message}")
+        }
         other => other.to_string(),
     }
 }
