@@ -79,7 +79,7 @@ pub struct BenchArguments {
     /// The same, built without the readable log line, to tell what that costs.
     #[arg(long, env = "REBATE_SILENT_PROGRAM_SO", default_value = "target/program/rebate-silent.so")]
     pub silent_program: PathBuf,
-    /// The rules in force.
+    /// A rule file of one's own to measure the program's cost with as well.
     #[arg(long, default_value = "demo/rules.toml")]
     pub rules: PathBuf,
     /// Figures of other benchmarks to take into the report, one JSON object a line.

@@ -12,10 +12,11 @@ use report::Report;
 /// # Errors
 /// What could not be measured.
 pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
-    let rules = RuleFile::read(&arguments.rules)?;
+    let rules = RuleFile::parse("cli/src/bench/rules.toml", include_str!("bench/rules.toml"))?;
+    let demo = RuleFile::read(&arguments.rules)?;
     let mut report = Report::new();
     report.section("the built program on the embedded chain");
-    program::measure(&arguments, &rules, &mut report).await?;
+    program::measure(&arguments, &rules, &demo, &mut report).await?;
     if let Some(figures) = &arguments.figures {
         report.section("the indexer's write path on Postgres, fsync on");
         report.include(figures)?;

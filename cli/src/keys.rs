@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use solana_keypair::{Keypair, read_keypair};
 use solana_signer::Signer;
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{BufReader, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
@@ -16,9 +16,8 @@ use std::{
 /// If the file cannot be read or holds no key.
 pub fn read(path: &Path) -> anyhow::Result<Keypair> {
     let file = File::open(path).with_context(|| format!("cannot read the key file {}", path.display()))?;
-    read_keypair(&mut BufReader::new(file)).map_err(|_| {
-        anyhow::anyhow!("{} holds no key; `rebate key FILE` or solana-keygen makes one", path.display())
-    })
+    read_keypair(&mut BufReader::new(file))
+        .map_err(|_| anyhow::anyhow!("{} holds no key; `rebate key FILE` or solana-keygen makes one", path.display()))
 }
 
 /// Makes a key in a new file that only its owner may read, and prints its address.
@@ -31,13 +30,13 @@ pub fn make(path: &Path) -> anyhow::Result<()> {
     }
     let key = Keypair::new();
     let numbers: Vec<String> = key.to_bytes().iter().map(u8::to_string).collect();
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| writeln!(file, "[{}]", numbers.join(",")))
-        .with_context(|| format!("cannot write the key file {}", path.display()))?;
+    let cannot_write = || format!("cannot write the key file {}", path.display());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(cannot_write)?;
+    if let Err(error) = writeln!(file, "[{}]", numbers.join(",")).and_then(|()| file.sync_all()) {
+        // Half a key, say on a full disk, would be in the way of the next attempt.
+        let _ = fs::remove_file(path);
+        return Err(error).with_context(cannot_write);
+    }
     println!("{}", key.pubkey());
     Ok(())
 }

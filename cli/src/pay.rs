@@ -13,7 +13,7 @@ use rebate_core::{
 };
 use solana_keypair::Keypair;
 use solana_signer::Signer;
-use std::fs;
+use std::{fs, path::Path};
 
 /// How many records go into one transaction at most.
 pub const BATCH: usize = 4;
@@ -34,22 +34,23 @@ pub enum Fate {
 pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
     let records = payment_file::read(&arguments.payments)?;
     let oracle = keys::read(&arguments.oracle)?;
-    let secret = arguments.platform_secret_file.as_deref().map(|path| {
-        fs::read(path).with_context(|| format!("cannot read the platform's secret from {}", path.display()))
-    });
-    let secret = secret.transpose()?;
+    let secret = arguments.platform_secret_file.as_deref().map(secret).transpose()?;
+    if let Some(record) = records.iter().find(|record| matches!(record, payment_file::Record::Forged(_))) {
+        bail!("order {}: only the demo plays forged records", record.payment().order);
+    }
     let (chain, payer) = platform::connect(&arguments.node)?;
     let mut recorder = Recorder::new(&chain, arguments.platform, &payer).await?;
     let now = Timestamp(chain.now().await?);
     if recorder.platform().oracles().iter().all(|key| key.key != oracle.pubkey().to_bytes()) {
-        bail!("{} is no oracle key of {}; `rebate platform add-oracle` registers it", oracle.pubkey(), arguments.platform);
+        bail!(
+            "{} is no oracle key of {}; `rebate platform add-oracle` registers it",
+            oracle.pubkey(),
+            arguments.platform
+        );
     }
 
     let mut payments = Vec::new();
-    for record in &records {
-        let payment_file::Record::Payment(record) = record else {
-            bail!("order {}: only the demo plays forged records", record.payment().order)
-        };
+    for record in records.iter().map(payment_file::Record::payment) {
         let user = user_key(secret.as_deref(), &record.user);
         payments.push((record.order.clone(), record.payment(user, now).map_err(anyhow::Error::msg)?));
     }
@@ -78,6 +79,17 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
         0 => Ok(()),
         refused => bail!("{refused} of {} payments were refused", payments.len()),
     }
+}
+
+/// The platform's secret.
+fn secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let secret =
+        fs::read(path).with_context(|| format!("cannot read the platform's secret from {}", path.display()))?;
+    // With an empty one, user keys would be as good as unkeyed, and nobody would notice.
+    if secret.trim_ascii_end().is_empty() {
+        bail!("the platform's secret in {} is empty", path.display());
+    }
+    Ok(secret)
 }
 
 /// The key of a user, with the platform's secret where there is one.

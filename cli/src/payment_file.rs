@@ -37,8 +37,7 @@ pub enum PaymentFileError {
 }
 
 /// One line of the file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A payment.
     Payment(PaymentRecord),
@@ -48,7 +47,11 @@ pub enum Record {
 
 /// A payment, by the platform's own ids.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object like {\"kind\":\"payment\",\"order\":\"A1\", …}")]
 pub struct PaymentRecord {
+    /// Read before, to know what the rest has to be.
+    #[serde(rename = "kind")]
+    _kind: String,
     /// The order number.
     pub order: String,
     /// The user's id with the platform.
@@ -74,6 +77,13 @@ pub struct PaymentRecord {
     pub segments: u32,
 }
 
+/// What every record has.
+#[derive(Deserialize)]
+#[serde(expecting = "an object like {\"kind\":\"payment\",\"order\":\"A1\", …}")]
+struct Head {
+    kind: String,
+}
+
 impl Record {
     /// The payment it carries.
     pub fn payment(&self) -> &PaymentRecord {
@@ -89,9 +99,16 @@ impl Record {
 /// [`PaymentFileError`], the first thing wrong; nothing is half-loaded.
 pub fn read(path: &Path) -> Result<Vec<Record>, PaymentFileError> {
     let file = path.display().to_string();
-    let text = fs::read_to_string(path)
-        .map_err(|error| PaymentFileError::Unreadable { file: file.clone(), why: error.to_string() })?;
-    parse(&file, &text)
+    let bytes =
+        fs::read(path).map_err(|error| PaymentFileError::Unreadable { file: file.clone(), why: error.to_string() })?;
+    match str::from_utf8(&bytes) {
+        Ok(text) => parse(&file, text),
+        Err(error) => {
+            let sound = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = sound.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+            Err(PaymentFileError::Wrong { file, line, what: "this is no UTF-8; save the file as UTF-8".to_owned() })
+        }
+    }
 }
 
 /// Parses the text of a file of records; `file` is what errors call it. Empty lines are skipped.
@@ -99,20 +116,43 @@ pub fn read(path: &Path) -> Result<Vec<Record>, PaymentFileError> {
 /// # Errors
 /// [`PaymentFileError::Wrong`].
 pub fn parse(file: &str, text: &str) -> Result<Vec<Record>, PaymentFileError> {
-    let wrong = |line, what| PaymentFileError::Wrong { file: file.to_owned(), line, what };
     (1..)
         .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(number, line)| {
-            let record: Record = serde_json::from_str(line).map_err(|error| wrong(number, error.to_string()))?;
-            let payment = record.payment();
-            if payment.order.is_empty() || payment.user.is_empty() {
-                return Err(wrong(number, "order and user must not be empty".to_owned()));
-            }
-            payment.paid_at(Timestamp(0)).map_err(|what| wrong(number, what))?;
-            Ok(record)
+            record(line).map_err(|what| PaymentFileError::Wrong { file: file.to_owned(), line: number, what })
         })
         .collect()
+}
+
+fn record(line: &str) -> Result<Record, String> {
+    let head: Head = serde_json::from_str(line).map_err(|error| said(&error))?;
+    let record: fn(PaymentRecord) -> Record = match head.kind.as_str() {
+        "payment" => Record::Payment,
+        "forged" => Record::Forged,
+        known @ ("refund" | "redemption" | "link") => {
+            return Err(format!("{known} records are not supported by this version of the program; use \"payment\""));
+        }
+        other => return Err(format!("unknown kind {other:?}; expected \"payment\"")),
+    };
+    let payment: PaymentRecord = serde_json::from_str(line).map_err(|error| said(&error))?;
+    for (what, id) in [("order", &payment.order), ("user", &payment.user)] {
+        if id.is_empty() {
+            return Err(format!("{what} must not be empty"));
+        }
+    }
+    // Any moment will do to see whether it is a time at all.
+    payment.paid_at(Timestamp(0))?;
+    Ok(record(payment))
+}
+
+/// The reader's message; it counts lines within the one line it was given.
+fn said(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.split_once(" at line 1 column ") {
+        Some((what, column)) => format!("{what}, at column {column}"),
+        None => message,
+    }
 }
 
 impl PaymentRecord {

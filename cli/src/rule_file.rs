@@ -5,17 +5,23 @@
 
 mod condition;
 mod document;
+mod effect;
 mod moment;
+mod wording;
 
-use document::{Document, EffectTable, RuleTable};
-use rebate_client::event::{AssetEntry, EffectEntry, OffsetEntry, RuleDefinition};
+use document::{Document, RuleTable};
+use rebate_client::{
+    account::MAX_OFFSETS,
+    event::{AssetEntry, OffsetEntry, RuleDefinition},
+};
 use rebate_core::{
     rule::{InvalidRule, MAX_NAME},
     time::{InvalidOffsets, UtcOffset},
-    units::{MAX_ASSETS, Timestamp},
+    units::MAX_ASSETS,
 };
 use std::{fs, ops::Range, path::Path};
 use thiserror::Error;
+use toml::Spanned;
 
 /// What a rule file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +82,16 @@ impl RuleFile {
     /// [`RuleFileError`], the first thing wrong.
     pub fn read(path: &Path) -> Result<Self, RuleFileError> {
         let file = path.display().to_string();
-        let text = fs::read_to_string(path)
-            .map_err(|error| RuleFileError::Unreadable { file: file.clone(), why: error.to_string() })?;
-        Self::parse(&file, &text)
+        let bytes =
+            fs::read(path).map_err(|error| RuleFileError::Unreadable { file: file.clone(), why: error.to_string() })?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&file, &text),
+            Err(error) => {
+                let sound = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes());
+                Err(wrong(&file, &text, Fault::new(sound..sound, "this is no UTF-8; save the file as UTF-8")))
+            }
+        }
     }
 
     /// Parses a text; `file` is what errors call it.
@@ -86,28 +99,41 @@ impl RuleFile {
     /// # Errors
     /// [`RuleFileError::Wrong`], the first thing wrong.
     pub fn parse(file: &str, text: &str) -> Result<Self, RuleFileError> {
-        parse(text).map_err(|fault| {
-            let before = text.get(..fault.at.start).unwrap_or(text);
-            let line_begin = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
-            RuleFileError::Wrong {
-                file: file.to_owned(),
-                line: before.matches('\n').count().saturating_add(1),
-                column: before.get(line_begin..).unwrap_or("").chars().count().saturating_add(1),
-                what: fault.what,
-            }
-        })
+        parse(text).map_err(|fault| wrong(file, text, fault))
+    }
+}
+
+/// What is wrong, with its line and column.
+fn wrong(file: &str, text: &str, fault: Fault) -> RuleFileError {
+    let before = text.get(..fault.at.start).unwrap_or(text);
+    let line_begin = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
+    RuleFileError::Wrong {
+        file: file.to_owned(),
+        line: before.matches('\n').count().saturating_add(1),
+        column: before.get(line_begin..).unwrap_or("").chars().count().saturating_add(1),
+        what: fault.what,
     }
 }
 
 fn parse(text: &str) -> Result<RuleFile, Fault> {
     let document: Document = toml::from_str(text).map_err(|error| {
-        let message = error.message().trim_end().to_owned();
-        Fault::new(error.span().unwrap_or(0..0), message)
+        let at = error.span().unwrap_or(0..0);
+        let what = wording::of(error.message(), text.get(at.clone()).unwrap_or(""));
+        Fault::new(at, what)
     })?;
+    let offsets = offsets(&document)?;
+    let max_lateness = moment::seconds(&document.platform.max_lateness)?;
     let assets = assets(&document)?;
     for group in &document.group {
-        if group.mode.get_ref() != "stackable" {
-            return Err(not_yet(group.mode.span(), &format!("group mode {:?}", group.mode.get_ref()), "\"stackable\""));
+        match group.mode.get_ref().as_str() {
+            "stackable" => {}
+            known @ ("first" | "best") => {
+                return Err(not_yet(group.mode.span(), &format!("group mode {known:?}"), "\"stackable\""));
+            }
+            other => {
+                let what = format!("unknown group mode {other:?}; expected \"stackable\"");
+                return Err(Fault::new(group.mode.span(), what));
+            }
         }
         if !(1..=255).contains(group.id.get_ref()) {
             return Err(Fault::new(group.id.span(), "a group's id is 1 to 255"));
@@ -115,18 +141,13 @@ fn parse(text: &str) -> Result<RuleFile, Fault> {
     }
     let mut rules: Vec<RuleDefinition> = Vec::new();
     for table in &document.rule {
-        let rule = rule(table, assets.len())?;
+        let rule = rule(table, text, assets.len())?;
         if rules.iter().any(|other| other.id == rule.id) {
             return Err(Fault::new(table.id.span(), format!("rule {} is there twice; give each its own id", rule.id)));
         }
         rules.push(rule);
     }
-    Ok(RuleFile {
-        offsets: offsets(&document)?,
-        max_lateness: moment::seconds(&document.platform.max_lateness)?,
-        assets,
-        rules,
-    })
+    Ok(RuleFile { offsets, max_lateness, assets, rules })
 }
 
 /// A value that the specification knows and this version of the program does not.
@@ -138,6 +159,9 @@ fn offsets(document: &Document) -> Result<Vec<OffsetEntry>, Fault> {
     let mut table = Vec::new();
     let mut rows: Vec<OffsetEntry> = Vec::new();
     for row in &document.platform.utc_offsets {
+        if rows.len() == MAX_OFFSETS {
+            return Err(Fault::new(row.from.span(), format!("utc_offsets has at most {MAX_OFFSETS} rows")));
+        }
         let from = moment::timestamp(&row.from)?;
         let seconds = moment::offset(&row.offset)?;
         table.push(UtcOffset::new(from, seconds));
@@ -159,17 +183,20 @@ fn assets(document: &Document) -> Result<Vec<AssetEntry>, Fault> {
     let mut assets = Vec::new();
     for (table, expected) in document.asset.iter().zip(1u64..) {
         if *table.id.get_ref() != expected || assets.len() == MAX_ASSETS {
-            let what = format!("assets are numbered 1, 2, 3 … in order, at most {MAX_ASSETS}; expected {expected} here");
+            let what =
+                format!("assets are numbered 1, 2, 3 … in order, at most {MAX_ASSETS}; expected {expected} here");
             return Err(Fault::new(table.id.span(), what));
         }
         if table.kind.get_ref() != "points" {
             return Err(match table.kind.get_ref().as_str() {
-                known @ ("token" | "voucher") => not_yet(table.kind.span(), &format!("asset kind {known:?}"), "\"points\""),
+                known @ ("token" | "voucher") => {
+                    not_yet(table.kind.span(), &format!("asset kind {known:?}"), "\"points\"")
+                }
                 other => Fault::new(table.kind.span(), format!("unknown asset kind {other:?}; expected \"points\"")),
             });
         }
-        if *table.expiry_months.get_ref() != 0 {
-            return Err(not_yet(table.expiry_months.span(), "an asset that expires", "expiry_months = 0"));
+        if let Some(months) = table.expiry_months.as_ref().filter(|months| *months.get_ref() != 0) {
+            return Err(not_yet(months.span(), "an asset that expires", "expiry_months = 0"));
         }
         let mut name = [0; 16];
         let bytes = table.name.get_ref().as_bytes();
@@ -185,25 +212,18 @@ fn assets(document: &Document) -> Result<Vec<AssetEntry>, Fault> {
     Ok(assets)
 }
 
-fn rule(table: &RuleTable, assets: usize) -> Result<RuleDefinition, Fault> {
+fn rule(table: &RuleTable, file: &str, assets: usize) -> Result<RuleDefinition, Fault> {
     unsupported(table)?;
     let name = table.name.get_ref();
     if name.is_empty() || name.len() > MAX_NAME {
         return Err(Fault::new(table.name.span(), format!("a rule's name has 1 to {MAX_NAME} bytes")));
     }
-    let starts_at = table.starts_at.as_ref().map_or(Ok(Timestamp(0)), moment::date_time)?;
-    let ends_at = table.ends_at.as_ref().map_or(Ok(Timestamp(0)), moment::date_time)?;
+    let starts_at = moment::bound(table.starts_at.as_ref())?;
+    let ends_at = moment::bound(table.ends_at.as_ref())?;
     let mut condition = Vec::new();
     for (clause, text) in (0u8..=255).zip(&table.when) {
-        condition::clause(clause, text, &mut condition)?;
+        condition::clause(clause, text, file, &mut condition)?;
     }
-    let effect = match *table.effect.get_ref() {
-        EffectTable::Fixed { asset, amount } => EffectEntry::Fixed { asset, amount },
-        EffectTable::Ratio { asset, bps, min, max } => EffectEntry::Ratio { asset, bps, min, max },
-        EffectTable::Tiers {} | EffectTable::Streak {} | EffectTable::Multiplier {} => {
-            return Err(not_yet(table.effect.span(), "this kind of effect", "\"fixed\" or \"ratio\""));
-        }
-    };
     let definition = RuleDefinition {
         id: *table.id.get_ref(),
         version: 1,
@@ -212,53 +232,48 @@ fn rule(table: &RuleTable, assets: usize) -> Result<RuleDefinition, Fault> {
         starts_at: starts_at.0,
         ends_at: ends_at.0,
         condition: condition.into_iter().map(Into::into).collect(),
-        effect,
+        effect: effect::effect(table.effect.get_ref(), table.effect.span(), assets)?,
     };
     match definition.check() {
-        Ok(()) => {}
+        Ok(()) => Ok(definition),
         Err(InvalidRule::Schedule) => {
-            let at = table.ends_at.as_ref().map_or(0..0, |ends_at| ends_at.span());
-            return Err(Fault::new(at, "ends_at must be after starts_at"));
+            let at = table.ends_at.as_ref().map_or_else(|| table.id.span(), Spanned::span);
+            Err(Fault::new(at, "ends_at must be after starts_at"))
         }
-        Err(InvalidRule::TooManyPredicates) => {
-            return Err(Fault::new(table.id.span(), "the condition has more than 12 predicates"));
-        }
-        Err(InvalidRule::Effect) => {
-            return Err(Fault::new(table.effect.span(), "the effect can never grant anything, or min is above max"));
-        }
-        Err(InvalidRule::Asset) => return Err(unknown_asset(table, assets)),
-        Err(other) => return Err(Fault::new(table.id.span(), format!("no sound rule: {other:?}"))),
+        // Everything else was looked at above, where its place in the file is known.
+        Err(other) => Err(Fault::new(table.id.span(), format!("no sound rule: {other:?}"))),
     }
-    let asset = match definition.effect {
-        EffectEntry::Fixed { asset, .. } | EffectEntry::Ratio { asset, .. } => asset,
-    };
-    if usize::from(asset) > assets { Err(unknown_asset(table, assets)) } else { Ok(definition) }
-}
-
-fn unknown_asset(table: &RuleTable, assets: usize) -> Fault {
-    Fault::new(table.effect.span(), format!("the effect's asset is none of the file's; expected 1 to {assets}"))
 }
 
 /// Refuses what the specification has and this version of the program does not, rather than ignore it.
 fn unsupported(table: &RuleTable) -> Result<(), Fault> {
-    if table.window.get_ref() != "lifetime" {
-        return Err(not_yet(table.window.span(), &format!("window {:?}", table.window.get_ref()), "\"lifetime\""));
-    }
-    if table.scope.get_ref() != "user" {
-        return Err(not_yet(table.scope.span(), &format!("scope {:?}", table.scope.get_ref()), "\"user\""));
+    const WINDOWS: [&str; 5] = ["lifetime", "day", "week", "month", "schedule"];
+    const SCOPES: [&str; 3] = ["user", "user_streamer", "user_session"];
+    for (what, chosen, known) in [("window", &table.window, &WINDOWS[..]), ("scope", &table.scope, &SCOPES[..])] {
+        let (Some(chosen), Some((only, later))) = (chosen, known.split_first()) else { continue };
+        let name = chosen.get_ref().as_str();
+        if later.contains(&name) {
+            return Err(not_yet(chosen.span(), &format!("{what} {name:?}"), &format!("{only:?}")));
+        }
+        if name != *only {
+            return Err(Fault::new(chosen.span(), format!("unknown {what} {name:?}; expected {only:?}")));
+        }
     }
     if let Some(limits) = &table.limits {
-        let none = limits.get_ref();
-        if [none.user_amount, none.user_count, none.total_amount, none.total_count].iter().any(|limit| *limit != 0) {
-            return Err(not_yet(limits.span(), "a limit", "0 for no limit, or a condition on payment_number"));
+        let all = [&limits.user_amount, &limits.user_count, &limits.total_amount, &limits.total_count];
+        if let Some(limit) = all.into_iter().flatten().find(|limit| *limit.get_ref() != 0) {
+            return Err(not_yet(limit.span(), "a limit", "0 for no limit, or a condition on payment_number"));
         }
-        if !["clip", "reject"].contains(&none.on_limit.as_str()) {
-            return Err(Fault::new(limits.span(), "on_limit is \"clip\" or \"reject\""));
+        if let Some(chosen) =
+            limits.on_limit.as_ref().filter(|chosen| !["clip", "reject"].contains(&chosen.get_ref().as_str()))
+        {
+            let what = format!("unknown on_limit {:?}; expected \"clip\" or \"reject\"", chosen.get_ref());
+            return Err(Fault::new(chosen.span(), what));
         }
     }
-    for list in [&table.tags, &table.excludes].into_iter().flatten() {
-        if !list.get_ref().is_empty() {
-            return Err(not_yet(list.span(), "tags and excludes", "[]"));
+    for (what, list) in [("tags", &table.tags), ("excludes", &table.excludes)] {
+        if let Some(list) = list.as_ref().filter(|list| !list.get_ref().is_empty()) {
+            return Err(not_yet(list.span(), &format!("a rule with {what}"), "[]"));
         }
     }
     if let Some(holdout) = table.holdout_bps.as_ref().filter(|holdout| *holdout.get_ref() != 0) {

@@ -21,7 +21,13 @@ const RUNS: u64 = 64;
 ///
 /// # Errors
 /// If the program is missing or refuses what it should take.
-pub async fn measure(arguments: &BenchArguments, rules: &RuleFile, report: &mut Report) -> anyhow::Result<()> {
+pub async fn measure(
+    arguments: &BenchArguments,
+    rules: &RuleFile,
+    other: &RuleFile,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let others = cost(&arguments.program, other, 4).await?;
     let one = cost(&arguments.program, rules, 1).await?;
     let four = cost(&arguments.program, rules, 4).await?;
     let silent = cost(&arguments.silent_program, rules, 1)
@@ -34,7 +40,8 @@ pub async fn measure(arguments: &BenchArguments, rules: &RuleFile, report: &mut 
             name: "program.payment_cu",
             value: one.mean,
             unit: "CU",
-            note: format!("one payment of an existing user, two rules in force, one granting; {}", note(&one)),
+            note: format!("one payment of an existing user, a first-recharge ratio and a weekend fixed grant in force, \
+                     the second granting; {}", note(&one)),
         },
         Goal::AtMost(5_000.0),
     );
@@ -46,6 +53,15 @@ pub async fn measure(arguments: &BenchArguments, rules: &RuleFile, report: &mut 
             note: format!("four payments of four users in one transaction; whole transactions: {}", note(&four)),
         },
         Goal::AtMost(3_500.0),
+    );
+    report.add(
+        Figure {
+            name: "program.batch4_cu_per_payment.other_rules",
+            value: others.mean / 4.0,
+            unit: "CU",
+            note: format!("the same with the rules of {}", arguments.rules.display()),
+        },
+        Goal::None,
     );
     report.add(
         Figure {

@@ -31,11 +31,18 @@ struct Tokens<'a> {
     next: (Token<'a>, Range<usize>),
 }
 
-/// Parses one clause, number `number`, and appends its predicates.
-pub fn clause(number: u8, source: &Spanned<String>, condition: &mut Vec<Predicate>) -> Result<(), Fault> {
-    // Behind the opening quote. In a string with escapes columns are off by those, the line is right.
-    let base = source.span().start.saturating_add(1);
-    let mut tokens = Tokens { text: source.get_ref(), base, next: (Token::End, base..base) };
+/// Parses one clause, number `number`, of the file `file`, and appends its predicates.
+pub fn clause(number: u8, source: &Spanned<String>, file: &str, condition: &mut Vec<Predicate>) -> Result<(), Fault> {
+    let span = source.span();
+    // How far behind the opening quote the text begins. A text with escapes stands nowhere in the file as it is; what is
+    // wrong with one is said of the whole.
+    let begin = file.get(span.clone()).and_then(|raw| raw.find(source.get_ref().as_str()));
+    let parsed = parse(number, source.get_ref(), span.start.saturating_add(begin.unwrap_or(0)), condition);
+    parsed.map_err(|fault| if begin.is_some() { fault } else { Fault { at: span, ..fault } })
+}
+
+fn parse(number: u8, text: &str, base: usize, condition: &mut Vec<Predicate>) -> Result<(), Fault> {
+    let mut tokens = Tokens { text, base, next: (Token::End, base..base) };
     tokens.advance(0)?;
     loop {
         let at = tokens.next.1.clone();
@@ -59,7 +66,8 @@ impl<'a> Tokens<'a> {
         let begin = from.saturating_add(rest.len().saturating_sub(rest.trim_start().len()));
         let rest = rest.trim_start();
         let run = |is: fn(char) -> bool| rest.find(|char| !is(char)).unwrap_or(rest.len());
-        let place = |length: usize| self.base.saturating_add(begin)..self.base.saturating_add(begin).saturating_add(length);
+        let place =
+            |length: usize| self.base.saturating_add(begin)..self.base.saturating_add(begin).saturating_add(length);
         let (token, length) = match rest.chars().next() {
             None => (Token::End, 0),
             Some(first) if first.is_ascii_digit() => {

@@ -1,6 +1,6 @@
 //! The file's tables as TOML has them. Unknown keys are errors.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use toml::Spanned;
 
 #[derive(Debug, Deserialize)]
@@ -38,14 +38,20 @@ pub enum Moment {
     Text(String),
 }
 
+/// A date and time in RFC 3339. TOML's own dates, without quotes, know no clear offset.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a date and time in quotes, like \"2026-10-01T00:00:00+08:00\"")]
+pub enum Date {
+    Text(String),
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssetTable {
     pub id: Spanned<u64>,
     pub name: Spanned<String>,
     pub kind: Spanned<String>,
-    #[serde(default = "zero")]
-    pub expiry_months: Spanned<u64>,
+    pub expiry_months: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,66 +73,39 @@ pub struct RuleTable {
     pub _group: u8,
     #[serde(default)]
     pub when: Vec<Spanned<String>>,
-    pub starts_at: Option<Spanned<String>>,
-    pub ends_at: Option<Spanned<String>>,
-    #[serde(default = "lifetime")]
-    pub window: Spanned<String>,
-    #[serde(default = "user")]
-    pub scope: Spanned<String>,
+    pub starts_at: Option<Spanned<Date>>,
+    pub ends_at: Option<Spanned<Date>>,
+    pub window: Option<Spanned<String>>,
+    pub scope: Option<Spanned<String>>,
     pub effect: Spanned<EffectTable>,
-    pub limits: Option<Spanned<LimitsTable>>,
+    pub limits: Option<LimitsTable>,
     pub tags: Option<Spanned<Vec<u8>>>,
     pub excludes: Option<Spanned<Vec<u8>>>,
     pub holdout_bps: Option<Spanned<u32>>,
 }
 
+/// The keys of all kinds together, so that each can be told where it stands; which kind has which is checked behind.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum EffectTable {
-    Fixed {
-        asset: u8,
-        amount: u64,
-    },
-    Ratio {
-        asset: u8,
-        bps: u32,
-        #[serde(default)]
-        min: u64,
-        #[serde(default)]
-        max: u64,
-    },
-    Tiers {},
-    Streak {},
-    Multiplier {},
+#[serde(deny_unknown_fields, expecting = "a table like { kind = \"fixed\", asset = 1, amount = 1000 }")]
+pub struct EffectTable {
+    pub kind: Spanned<String>,
+    pub asset: Option<Spanned<u8>>,
+    pub amount: Option<Spanned<u64>>,
+    pub bps: Option<Spanned<u32>>,
+    pub min: Option<Spanned<u64>>,
+    pub max: Option<Spanned<u64>>,
+    pub mode: Option<Spanned<IgnoredAny>>,
+    pub steps: Option<Spanned<IgnoredAny>>,
+    pub days: Option<Spanned<IgnoredAny>>,
+    pub recurring: Option<Spanned<IgnoredAny>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table like { user_count = 0, on_limit = \"clip\" }")]
 pub struct LimitsTable {
-    #[serde(default)]
-    pub user_amount: u64,
-    #[serde(default)]
-    pub user_count: u64,
-    #[serde(default)]
-    pub total_amount: u64,
-    #[serde(default)]
-    pub total_count: u64,
-    #[serde(default = "clip")]
-    pub on_limit: String,
-}
-
-fn clip() -> String {
-    "clip".to_owned()
-}
-
-fn zero() -> Spanned<u64> {
-    Spanned::new(0..0, 0)
-}
-
-fn lifetime() -> Spanned<String> {
-    Spanned::new(0..0, "lifetime".to_owned())
-}
-
-fn user() -> Spanned<String> {
-    Spanned::new(0..0, "user".to_owned())
+    pub user_amount: Option<Spanned<u64>>,
+    pub user_count: Option<Spanned<u64>>,
+    pub total_amount: Option<Spanned<u64>>,
+    pub total_count: Option<Spanned<u64>>,
+    pub on_limit: Option<Spanned<String>>,
 }

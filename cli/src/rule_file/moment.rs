@@ -1,23 +1,37 @@
 //! Times and spans as rule files write them.
 
-use super::{Fault, document::Moment};
+use super::{
+    Fault,
+    document::{Date, Moment},
+};
 use rebate_core::units::Timestamp;
+use std::ops::Range;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::Spanned;
 
 /// A date and time in RFC 3339.
-pub fn date_time(text: &Spanned<String>) -> Result<Timestamp, Fault> {
-    OffsetDateTime::parse(text.get_ref(), &Rfc3339).map(|moment| Timestamp(moment.unix_timestamp())).map_err(|_| {
-        let what = format!("{:?} is no date and time; expected one like \"2026-10-01T00:00:00+08:00\"", text.get_ref());
-        Fault::new(text.span(), what)
+fn date_time(text: &str, at: Range<usize>) -> Result<Timestamp, Fault> {
+    OffsetDateTime::parse(text, &Rfc3339).map(|moment| Timestamp(moment.unix_timestamp())).map_err(|_| {
+        Fault::new(at, format!("{text:?} is no date and time; expected one like \"2026-10-01T00:00:00+08:00\""))
     })
+}
+
+/// The beginning or the end of a schedule; open where there is none.
+pub fn bound(date: Option<&Spanned<Date>>) -> Result<Timestamp, Fault> {
+    let Some(date) = date else { return Ok(Timestamp(0)) };
+    let Date::Text(text) = date.get_ref();
+    match date_time(text, date.span())? {
+        // On chain 0 is open, which is not what somebody who writes a date means.
+        Timestamp(0) => Err(Fault::new(date.span(), "1970-01-01T00:00:00Z cannot be said; leave the key out for open")),
+        moment => Ok(moment),
+    }
 }
 
 /// Unix seconds, or a date and time.
 pub fn timestamp(moment: &Spanned<Moment>) -> Result<Timestamp, Fault> {
     match moment.get_ref() {
         Moment::Seconds(seconds) => Ok(Timestamp(*seconds)),
-        Moment::Text(text) => date_time(&Spanned::new(moment.span(), text.clone())),
+        Moment::Text(text) => date_time(text, moment.span()),
     }
 }
 
@@ -30,7 +44,11 @@ pub fn offset(text: &Spanned<String>) -> Result<i32, Fault> {
             _ => return None,
         };
         let (hours, minutes) = rest.split_once(':')?;
-        let digits = |part: &str| (part.len() == 2).then(|| part.parse::<u8>().ok()).flatten();
+        // Digits only: a number's own parser would take a sign.
+        let digits = |part: &str| match part.as_bytes() {
+            [b'0'..=b'9', b'0'..=b'9'] => part.parse::<u8>().ok(),
+            _ => None,
+        };
         let (hours, minutes) = (digits(hours)?, digits(minutes)?);
         let seconds = i32::from(hours).checked_mul(3_600)?.checked_add(i32::from(minutes).checked_mul(60)?)?;
         (minutes < 60).then(|| seconds.checked_mul(sign)).flatten()
@@ -43,7 +61,8 @@ pub fn offset(text: &Spanned<String>) -> Result<i32, Fault> {
 /// A span: `7d`, `36h`, `90m`, `45s`; in seconds, more than 0.
 pub fn seconds(text: &Spanned<String>) -> Result<u32, Fault> {
     crate::span::parse(text.get_ref()).filter(|seconds| *seconds > 0).ok_or_else(|| {
-        let what = format!("{:?} is no span; expected a number with d, h, m or s, like \"7d\"", text.get_ref());
+        let what =
+            format!("{:?} is no span of a second or more; expected one like \"7d\", \"36h\", \"90m\"", text.get_ref());
         Fault::new(text.span(), what)
     })
 }

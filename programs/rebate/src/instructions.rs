@@ -1,5 +1,8 @@
 //! The instructions, one file each.
-#![allow(ambiguous_glob_reexports, reason = "the framework needs its hidden items re-exported; `handle` is named by its file")]
+#![allow(
+    ambiguous_glob_reexports,
+    reason = "the framework needs its hidden items re-exported; `handle` is named by its file"
+)]
 
 pub mod create_platform;
 pub mod open_order_page;

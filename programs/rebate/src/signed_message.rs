@@ -48,26 +48,31 @@ pub fn read<'a>(ed25519: &'a IntrospectedInstruction<'_>, platform: &Platform, n
 }
 
 /// The key and the message of an Ed25519 instruction: one count byte, one padding byte, then seven little-endian
-/// `u16`: signature offset and instruction, key offset and instruction, message offset, size and instruction.
+/// `u16`: signature offset and instruction, key offset and instruction, message offset, size and instruction. All of
+/// it has one value only, so that it is compared whole.
 fn verified(data: &[u8]) -> Option<(&[u8; 32], &[u8])> {
-    let (&[count, padding], rest) = data.split_first_chunk::<2>()?;
-    let (fields, _) = rest.split_first_chunk::<14>()?;
-    let field = |at: usize| -> Option<u16> {
-        let bytes: &[u8; 2] = fields.get(at..)?.first_chunk()?;
-        Some(u16::from_le_bytes(*bytes))
-    };
-    let size = usize::from(field(10)?);
-    let exact = count == 1
-        && padding == 0
-        && usize::from(field(0)?) == SIGNATURE
-        && field(2)? == HERE
-        && usize::from(field(4)?) == KEY
-        && field(6)? == HERE
-        && usize::from(field(8)?) == MESSAGE
-        && field(12)? == HERE
-        && data.len().checked_sub(MESSAGE) == Some(size);
-    if !exact {
-        return None;
-    }
-    Some((data.get(KEY..SIGNATURE)?.try_into().ok()?, data.get(MESSAGE..)?))
+    let (header, rest) = data.split_first_chunk::<KEY>()?;
+    let (key, rest) = rest.split_first_chunk::<{ SIGNATURE - KEY }>()?;
+    let (_signature, message) = rest.split_first_chunk::<{ MESSAGE - SIGNATURE }>()?;
+    let size = u16::try_from(message.len()).ok()?.to_le_bytes();
+    let [here_low, here_high] = HERE.to_le_bytes();
+    let expected = [
+        1,
+        0, // count, padding
+        SIGNATURE as u8,
+        0,
+        here_low,
+        here_high,
+        KEY as u8,
+        0,
+        here_low,
+        here_high,
+        MESSAGE as u8,
+        0,
+        size[0],
+        size[1],
+        here_low,
+        here_high,
+    ];
+    (*header == expected).then_some((key, message))
 }

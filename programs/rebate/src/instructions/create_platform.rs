@@ -5,9 +5,7 @@ use crate::{
     error::RebateError,
     events::{AssetEntry, OffsetEntry, PlatformCreated},
     journal::Emitter,
-    state::{
-        Asset, Journal, MAX_OFFSETS, Platform, RuleBookAccount, UtcOffsetRow, VERSION,
-    },
+    state::{Asset, Journal, MAX_OFFSETS, Platform, RuleBookAccount, UtcOffsetRow, VERSION},
 };
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;

@@ -39,12 +39,9 @@ impl TryFrom<&EffectEntry> for Effect {
     fn try_from(effect: &EffectEntry) -> core::result::Result<Self, RebateError> {
         Ok(match *effect {
             EffectEntry::Fixed { asset, amount } => Self::Fixed { asset: AssetId(asset), amount: Amount(amount) },
-            EffectEntry::Ratio { asset, bps, min, max } => Self::Ratio {
-                asset: AssetId(asset),
-                bps: BasisPoints(bps),
-                min: Amount(min),
-                max: Amount(max),
-            },
+            EffectEntry::Ratio { asset, bps, min, max } => {
+                Self::Ratio { asset: AssetId(asset), bps: BasisPoints(bps), min: Amount(min), max: Amount(max) }
+            }
         })
     }
 }

@@ -10,8 +10,7 @@ use crate::{
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;
 use rebate_core::{
-    evaluate,
-    message,
+    evaluate, message,
     outcome::Outcome,
     payment::Payment,
     refusal::Refusal,
@@ -47,8 +46,8 @@ pub fn handle(ctx: &mut Context<RecordPayments>) -> Result<()> {
     let now = Clock::get()?.unix_timestamp;
     let ed25519 = signed_message::instruction_before(&accounts.instructions)?;
     let signed = signed_message::read(&ed25519, platform, now)?;
-    let mut records =
-        message::open(signed.bytes, ctx.program_id.as_array(), platform.address().as_array()).map_err(RebateError::from)?;
+    let mut records = message::open(signed.bytes, ctx.program_id.as_array(), platform.address().as_array())
+        .map_err(RebateError::from)?;
     require!(passed.len() == records.left().saturating_mul(2), RebateError::WrongAccounts);
 
     let mut emitter = Emitter::new(&accounts.event_authority, ctx.bumps.event_authority, ctx.program_id);
