@@ -1,7 +1,7 @@
 //! What the indexer makes of a source's answers.
 
 use crate::{
-    chain::Chain,
+    chain::{Chain, GRANTING, IDLE},
     database::Database,
     source::{Fault, Script, index, index_with},
     writing::eventful_chain,
@@ -101,4 +101,90 @@ async fn it_goes_on_where_it_stopped() {
     let at_once = Database::new().await;
     index(&at_once, Script::of(&chain)).await.unwrap();
     assert_eq!(database.content().await, at_once.content().await);
+}
+
+/// Numbers that look random and are the same for the same seed (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
+
+    fn size(&mut self, limit: u64) -> usize {
+        usize::try_from(self.below(limit)).unwrap()
+    }
+}
+
+/// A chain on which things happen by chance.
+fn chain_by_chance(dice: &mut Dice) -> Chain {
+    let (mut chain, first) = Chain::with_platform();
+    let mut platforms = vec![first];
+    for block in 0..40 {
+        for _ in 0..dice.below(6) {
+            let platform = platforms[dice.size(platforms.len() as u64)];
+            match dice.below(10) {
+                0 => chain.pause(platform, block % 2 == 0),
+                1 if platforms.len() < 4 => {
+                    let id = 100 + platforms.len() as u64;
+                    let platform = chain.create_platform(id);
+                    chain.publish(platform, GRANTING, 1, 0);
+                    chain.publish(platform, IDLE, 1, 0);
+                    platforms.push(platform);
+                }
+                2 => chain.emit_bytes(true, &[b"of a failed transaction".to_vec()]),
+                _ => chain.pay(platform, dice.below(5), 1 + dice.below(1_000)),
+            }
+        }
+        chain.seal();
+        chain.skip(dice.below(4));
+    }
+    chain
+}
+
+#[tokio::test]
+async fn whatever_happens_on_the_way_the_end_is_the_same() {
+    // SEED=… repeats a run.
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap() | 1);
+    println!("SEED={seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..3 {
+        let chain = chain_by_chance(&mut dice);
+        let undisturbed = Database::new().await;
+        index(&undisturbed, Script::of(&chain)).await.unwrap();
+
+        let database = Database::new().await;
+        let mut blocks = 0;
+        while blocks < chain.blocks.len() {
+            // Stopped and started again somewhere.
+            blocks = (blocks + 1 + dice.size(20)).min(chain.blocks.len());
+            let mut script = Script::of(&chain.up_to(blocks));
+            for _ in 0..dice.below(8) {
+                let stale = Fault::Block(Box::new(chain.blocks[dice.size(chain.blocks.len() as u64)].clone()));
+                let faults = (0..1 + dice.below(3)).map(|_| [Fault::Silence, Fault::Nothing][dice.size(2)].clone());
+                let mut faults: Vec<Fault> = faults.collect();
+                if dice.below(4) == 0 {
+                    faults.push(stale);
+                }
+                script = script.with(dice.size(chain.blocks.len() as u64), faults);
+            }
+            let options = Options {
+                ahead: 1 + dice.size(5),
+                blocks_at_once: 1 + dice.size(8),
+                events_at_once: 1 + dice.size(10),
+                ..Options::default()
+            };
+            let ended = index_with(database.pool().clone(), script, options).await;
+            // A stale block is refused; started again, it goes on from the cursor.
+            if let Err(error) = ended {
+                assert!(matches!(error, IndexError::Stretch(StretchError::DoesNotFollow { .. })), "{error}");
+                index(&database, Script::of(&chain.up_to(blocks))).await.unwrap();
+            }
+        }
+        assert_eq!(database.content().await, undisturbed.content().await);
+    }
 }
