@@ -1,10 +1,10 @@
 //! The accounts. Each begins with the framework's eight-byte discriminator, which the sizes here leave out.
 
-mod journal;
+pub mod journal;
 pub mod order_page;
-mod platform;
+pub mod platform;
 pub mod rule_book;
-mod user;
+pub mod user;
 
 pub use journal::Journal;
 pub use order_page::OrderPage;

@@ -5,7 +5,7 @@ use crate::{
     error::RebateError,
     events::{AssetEntry, OffsetEntry, PlatformCreated},
     journal::Emitter,
-    state::{Asset, Journal, MAX_OFFSETS, Platform, RuleBookAccount, UtcOffsetRow, VERSION},
+    state::{Asset, Journal, MAX_OFFSETS, Platform, RuleBookAccount, UtcOffsetRow, VERSION, journal, platform},
 };
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;
@@ -42,11 +42,11 @@ pub struct CreatePlatform {
     /// Pays the rent. Anybody may create a platform; its roles are what the settings say.
     #[account(mut)]
     pub payer: Signer,
-    #[account(init, payer = payer, space = 8 + size_of::<Platform>(), seeds = [b"platform", &settings.id.to_le_bytes()], bump)]
+    #[account(init, payer = payer, space = platform::SPACE, seeds = [b"platform", &settings.id.to_le_bytes()], bump)]
     pub platform: Account<Platform>,
     #[account(init, payer = payer, space = RuleBookAccount::space_for(FIRST_RULES), seeds = [b"rules", platform.address().as_ref()], bump)]
     pub rule_book: RuleBookAccount,
-    #[account(init, payer = payer, space = 8 + size_of::<Journal>(), seeds = [b"journal", platform.address().as_ref()], bump)]
+    #[account(init, payer = payer, space = journal::SPACE, seeds = [b"journal", platform.address().as_ref()], bump)]
     pub journal: Account<Journal>,
     pub system_program: Program<System>,
 }

@@ -1,7 +1,7 @@
 //! Opens a user's account.
 #![allow(unused_variables, reason = "the framework binds every argument that `#[instruction]` names")]
 
-use crate::state::{Platform, User, VERSION};
+use crate::state::{Platform, User, VERSION, user};
 use anchor_lang::prelude::*;
 
 #[derive(Accounts)]
@@ -11,7 +11,7 @@ pub struct OpenUser {
     #[account(mut)]
     pub payer: Signer,
     pub platform: Account<Platform>,
-    #[account(init, payer = payer, space = 8 + size_of::<User>(), seeds = [b"user", platform.address().as_ref(), key.as_ref()], bump)]
+    #[account(init, payer = payer, space = user::SPACE, seeds = [b"user", platform.address().as_ref(), key.as_ref()], bump)]
     pub user: Account<User>,
     pub system_program: Program<System>,
 }

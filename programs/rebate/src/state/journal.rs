@@ -19,3 +19,6 @@ pub struct Journal {
     /// Zero.
     pub reserved: [u8; 62],
 }
+
+/// The size of the account, discriminator included.
+pub const SPACE: usize = 8 + size_of::<Journal>();

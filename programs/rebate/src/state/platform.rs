@@ -150,3 +150,6 @@ impl Platform {
         Ok(())
     }
 }
+
+/// The size of the account, discriminator included.
+pub const SPACE: usize = 8 + size_of::<Platform>();

@@ -47,3 +47,6 @@ impl User {
         self.balances = balances.map(|balance| balance.0);
     }
 }
+
+/// The size of the account, discriminator included.
+pub const SPACE: usize = 8 + size_of::<User>();
