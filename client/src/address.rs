@@ -7,6 +7,7 @@ use rebate_core::{
     units::{Day, OrderHash, UserKey},
 };
 use solana_program::pubkey::Pubkey;
+use std::sync::LazyLock;
 
 /// The rebate program.
 pub const PROGRAM: Pubkey = Pubkey::from_str_const("ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u");
@@ -22,7 +23,9 @@ pub const SYSTEM: Pubkey = Pubkey::from_str_const("11111111111111111111111111111
 
 /// The address that signs the program's self-CPI events.
 pub fn event_authority() -> Pubkey {
-    derive(&[b"__event_authority"])
+    // Deriving it costs microseconds, and the indexer asks for every transaction of the chain.
+    static ADDRESS: LazyLock<Pubkey> = LazyLock::new(|| derive(&[b"__event_authority"]));
+    *ADDRESS
 }
 
 fn derive(seeds: &[&[u8]]) -> Pubkey {

@@ -65,7 +65,7 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("WrongOrderPage", "The order page passed is not that of the record's day and shard"),
     ("OrderPageFull", "The order page is full"),
     ("JournalFull", "The journal is full"),
-    ("RuleName", "A rule's name has 1 to 32 bytes"),
+    ("RuleName", "A rule's name has 1 to 32 bytes and no control characters"),
     ("RuleVersion", "The rule's version must be one more than the last published, from 1"),
     ("RuleSchedule", "The rule ends before it starts"),
     ("TooManyPredicates", "A condition has at most 12 predicates"),

@@ -6,6 +6,7 @@ use rebate_core::{
     units::{Amount, AssetId, BasisPoints, RuleId, RuleVersion, Timestamp},
 };
 use solana_program::hash::hash;
+use std::sync::LazyLock;
 use thiserror::Error;
 
 /// What the data of an event's self-CPI begins with: Anchor's event tag, little-endian.
@@ -279,10 +280,14 @@ macro_rules! events {
                     why: format!("{} bytes, fewer than a discriminator has", bytes.len()),
                 })?;
                 $(
-                    if *head == discriminator(stringify!($name)) {
-                        return borsh::from_slice(body)
-                            .map(Self::$name)
-                            .map_err(|error| DecodeError::Malformed { name: stringify!($name), why: error.to_string() });
+                    {
+                        static DISCRIMINATOR: LazyLock<[u8; 8]> = LazyLock::new(|| discriminator(stringify!($name)));
+                        if *head == *DISCRIMINATOR {
+                            return borsh::from_slice(body).map(Self::$name).map_err(|error| DecodeError::Malformed {
+                                name: stringify!($name),
+                                why: error.to_string(),
+                            });
+                        }
                     }
                 )*
                 Err(DecodeError::UnknownEvent { discriminator: *head })

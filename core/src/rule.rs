@@ -19,7 +19,7 @@ pub struct Definition<'a> {
     pub id: RuleId,
     /// Its version: one more than the last one published, from 1.
     pub version: RuleVersion,
-    /// What people call it, at most 32 bytes.
+    /// What people call it, 1 to 32 bytes without ASCII control characters.
     pub name: &'a str,
     /// Smaller is evaluated first; ties by id.
     pub priority: u16,
@@ -36,7 +36,7 @@ pub struct Definition<'a> {
 /// Why a definition is no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidRule {
-    /// The name is empty or over 32 bytes.
+    /// The name is empty, over 32 bytes, or holds ASCII control characters.
     Name,
     /// The version is 0.
     Version,
@@ -60,7 +60,7 @@ impl Definition<'_> {
     /// # Errors
     /// The first thing wrong with it.
     pub fn check(&self) -> Result<(), InvalidRule> {
-        if self.name.is_empty() || self.name.len() > MAX_NAME {
+        if self.name.is_empty() || self.name.len() > MAX_NAME || self.name.bytes().any(|byte| byte.is_ascii_control()) {
             return Err(InvalidRule::Name);
         }
         if self.version.0 == 0 {

@@ -57,7 +57,7 @@ pub enum RebateError {
     OrderPageFull = 24,
     #[msg("The journal is full")]
     JournalFull = 25,
-    #[msg("A rule's name has 1 to 32 bytes")]
+    #[msg("A rule's name has 1 to 32 bytes and no control characters")]
     RuleName = 26,
     #[msg("The rule's version must be one more than the last published, from 1")]
     RuleVersion = 27,

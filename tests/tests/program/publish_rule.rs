@@ -105,6 +105,7 @@ fn a_definition_that_is_no_rule_is_refused_by_name() {
     let bad = [
         (RuleDefinition { name: String::new(), ..good.clone() }, "RuleName"),
         (RuleDefinition { name: "x".repeat(33), ..good.clone() }, "RuleName"),
+        (RuleDefinition { name: "a\0b".to_owned(), ..good.clone() }, "RuleName"),
         (RuleDefinition { starts_at: 9, ends_at: 9, ..good.clone() }, "RuleSchedule"),
         (RuleDefinition { condition: predicates(13), ..good.clone() }, "TooManyPredicates"),
         (RuleDefinition { condition: vec![when(1, Field::Amount, Operator::Ge, 1)], ..good.clone() }, "ClauseOrder"),
