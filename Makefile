@@ -29,6 +29,7 @@ demo: ## an evening of payments, ready to look at; ONCE=1 ends after the summary
 	@setup/program
 	@cargo run --locked --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once)
 
+# The tests across folders run the commands; nextest builds a command only for the tests of its own package.
 test: ## every test, on a real Postgres and a real validator
 	@setup/rust
 	@setup/postgres
@@ -37,7 +38,7 @@ test: ## every test, on a real Postgres and a real validator
 	@{ command -v g++ && command -v patch; } >/dev/null || setup/packages g++ patch
 	@setup/program
 	cargo test --locked $(program_crate)
-	cargo build --locked --bin rebate-local
+	cargo build --locked --workspace --bins
 	$(with_postgres) cargo nextest run --locked --workspace
 
 bench: ## what it costs and how fast it is, into target/bench/report.json

@@ -91,15 +91,21 @@ impl Stage {
         stop: &CancellationToken,
         progress: impl Fn(&str),
     ) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            options.program.is_file(),
+            "there is no built program at {}; `make program` builds it",
+            options.program.display()
+        );
         progress("starting Postgres");
         let owned = Database::make(&options.local).await?;
         let database = owned.url();
-        let built = match stop.run_until_cancelled(Built::new(options, &database, progress)).await {
+        let pool = owned.pool.clone();
+        let built = match stop.run_until_cancelled(Built::new(options, &pool, progress)).await {
             Some(built) => built,
             None => Err(anyhow::anyhow!("interrupted before the end")),
         };
         match built {
-            Ok(Built { started, pool, api, token, services }) => Ok(Self {
+            Ok(Built { started, api, token, services }) => Ok(Self {
                 rpc: started.validator.as_ref().map(LocalValidator::rpc_url),
                 validator: started.validator.map(std::sync::Mutex::new),
                 chain: started.chain,
@@ -150,7 +156,7 @@ impl Stage {
     /// # Errors
     /// What did not stop in order; the rest is stopped all the same.
     pub async fn strike(self) -> anyhow::Result<()> {
-        let Self { chain, pool, token, services, validator, owned, .. } = self;
+        let Self { chain, token, services, validator, owned, .. } = self;
         token.cancel();
         let mut services = services.into_inner();
         let mut ended = Ok(());
@@ -160,7 +166,6 @@ impl Stage {
                 Err(error) => Err(error).context("indexer or API"),
             });
         }
-        pool.close().await;
         drop(chain);
         let stopped = tokio::task::spawn_blocking(move || drop(validator)).await.context("stopping the validator");
         let removed = owned.remove().await;
@@ -172,6 +177,7 @@ impl Stage {
 struct Database {
     postgres: LocalPostgres,
     name: String,
+    pool: PgPool,
 }
 
 impl Database {
@@ -183,7 +189,8 @@ impl Database {
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let name = format!("rebate_{now}_{}", std::process::id());
         postgres.create_database(&name).await?;
-        Ok(Self { postgres, name })
+        let pool = database::pool(&postgres.url(&name))?;
+        Ok(Self { postgres, name, pool })
     }
 
     fn url(&self) -> String {
@@ -191,7 +198,8 @@ impl Database {
     }
 
     async fn remove(self) -> anyhow::Result<()> {
-        let Self { postgres, name } = self;
+        let Self { postgres, name, pool } = self;
+        pool.close().await;
         let removed = postgres.drop_database(&name).await;
         let stopped = tokio::task::spawn_blocking(move || postgres.stop()).await.context("stopping Postgres");
         Ok(removed.and(stopped?)?)
@@ -204,14 +212,12 @@ struct Built {
     services: Services,
     token: CancellationToken,
     started: Started,
-    pool: PgPool,
     api: String,
 }
 
 impl Built {
-    async fn new(options: &StageOptions, database: &str, progress: impl Fn(&str)) -> anyhow::Result<Self> {
-        let pool = database::connect(database).await?;
-        database::migrate(&pool).await?;
+    async fn new(options: &StageOptions, pool: &PgPool, progress: impl Fn(&str)) -> anyhow::Result<Self> {
+        database::migrate(pool).await?;
         let started = start_chain(options, &progress).await?;
 
         progress("starting the indexer and the API");
@@ -241,7 +247,7 @@ impl Built {
                 anyhow::bail!("{what} ended by itself");
             }
         }
-        Ok(Self { services, token, started, pool, api })
+        Ok(Self { services, token, started, api })
     }
 }
 

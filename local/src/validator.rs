@@ -13,7 +13,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -220,12 +220,12 @@ impl Process {
         let written = || LocalValidatorError::system(format!("write {}", log.display()));
         let output = File::create(&log).map_err(written())?;
         let errors = output.try_clone().map_err(written())?;
-        let (rpc_port, faucet_port) = free_ports().map_err(LocalValidatorError::system("find free ports"))?;
+        let ports = Ports::find().map_err(LocalValidatorError::system("find free ports"))?;
         let child = Command::new("solana-test-validator")
             .arg("--ledger")
             .arg(home.path.join("ledger"))
             .args(["--reset", "--quiet", "--bind-address", "127.0.0.1"])
-            .args(["--rpc-port", &rpc_port.to_string(), "--faucet-port", &faucet_port.to_string()])
+            .args(ports.arguments())
             .args(["--bpf-program", address])
             .arg(so)
             .stdin(Stdio::null())
@@ -250,8 +250,8 @@ impl Process {
             .spawn()
             .map_err(LocalValidatorError::system("start what watches solana-test-validator"))?;
         process.watchdog = Some(watchdog);
-        process.wait_until_it_answers(home, rpc_port)?;
-        Ok((process, rpc_port))
+        process.wait_until_it_answers(home, ports.rpc)?;
+        Ok((process, ports.rpc))
     }
 
     fn check(&mut self, home: &Home) -> Result<(), LocalValidatorError> {
@@ -307,14 +307,51 @@ fn is_healthy(port: u16) -> bool {
     ask().is_ok_and(|answer| answer.trim_end().ends_with("ok"))
 }
 
-/// A port for JSON-RPC whose neighbour, which its websocket takes, is free too, and one for the faucet.
-fn free_ports() -> io::Result<(u16, u16)> {
-    let bind = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
-    loop {
-        let rpc = bind(0)?;
-        let port = rpc.local_addr()?.port();
-        let Some(next) = port.checked_add(1) else { continue };
-        let Ok(_websocket) = bind(next) else { continue };
-        return Ok((port, bind(0)?.local_addr()?.port()));
+/// Where a validator listens: `WIDTH` ports in a row, none of which anybody else had a moment ago.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    /// For JSON-RPC; the next one is the websocket's.
+    rpc: u16,
+}
+
+impl Ports {
+    /// JSON-RPC, websocket, faucet, gossip, and the rest for what the validator assigns itself, at least 25.
+    const WIDTH: u16 = 64;
+
+    /// From a place where few others look: below what systems give to outgoing connections, and not the validator's own
+    /// default, where a second one takes the first one's.
+    fn find() -> io::Result<Self> {
+        const FIRST: u16 = 10_240;
+        const PLACES: u16 = 320;
+        // Two that start at the same moment begin to look at different places.
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos() / 1_000;
+        let seed = now.wrapping_add(std::process::id().wrapping_mul(7_919)) % u32::from(PLACES);
+        let places = (0..PLACES).map(|step| (seed as u16 + step) % PLACES);
+        places
+            .map(|place| Self { rpc: FIRST + place * Self::WIDTH })
+            .find(|ports| ports.are_free())
+            .ok_or_else(|| io::Error::other(format!("no {} in a row are free", Self::WIDTH)))
+    }
+
+    fn are_free(self) -> bool {
+        let is_free = |port| {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+                && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+        };
+        (self.rpc..self.rpc.saturating_add(Self::WIDTH)).all(is_free)
+    }
+
+    fn arguments(self) -> [String; 8] {
+        let [faucet, gossip, first, end] = [2, 3, 4, Self::WIDTH].map(|offset| self.rpc.saturating_add(offset));
+        [
+            "--rpc-port".to_owned(),
+            self.rpc.to_string(),
+            "--faucet-port".to_owned(),
+            faucet.to_string(),
+            "--gossip-port".to_owned(),
+            gossip.to_string(),
+            "--dynamic-port-range".to_owned(),
+            format!("{first}-{end}"),
+        ]
     }
 }

@@ -4,8 +4,18 @@ use super::api::{Balances, Integrity, Order};
 use crate::payment_file::PaymentRecord;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use rebate_core::payment::Payment;
-use std::{cell::Cell, io::IsTerminal};
+use std::{
+    cell::Cell,
+    io::{IsTerminal, Write},
+};
 use time::{OffsetDateTime, UtcOffset, macros::format_description};
+
+/// Prints a line. Whoever stopped reading, as `head` does, stops nothing.
+macro_rules! say {
+    ($($arguments:tt)*) => {
+        let _ = writeln!(std::io::stdout(), $($arguments)*);
+    };
+}
 
 /// Prints to a terminal in colour, elsewhere plainly.
 pub struct Show {
@@ -26,24 +36,24 @@ impl Show {
 
     /// The first line.
     pub fn title(&self, text: &str) {
-        println!("{}\n", self.paint("1", text));
+        say!("{}\n", self.paint("1", text));
     }
 
     /// What is being done now.
     pub fn step(&self, what: &str) {
-        println!("{} {what}", self.paint("36", "·"));
+        say!("{} {what}", self.paint("36", "·"));
     }
 
     /// The published rules.
     pub fn rules(&self, table: &str) {
-        println!("{table}");
+        say!("{table}");
     }
 
     /// The head of the list of payments; times are shown at `offset` seconds from UTC.
     pub fn head(&self, offset: i32) {
         self.offset.set(UtcOffset::from_whole_seconds(offset).unwrap_or(UtcOffset::UTC));
         let line = format!("  {:<16}  {:<8} {:>9}  {:<8}  {}", "paid", "user", "amount", "order", "what came of it");
-        println!("{}", self.paint("1", &line));
+        say!("{}", self.paint("1", &line));
     }
 
     fn begin(&self, line: &PaymentRecord, payment: &Payment) -> String {
@@ -69,13 +79,13 @@ impl Show {
             })
             .collect();
         let text = if granted.is_empty() { self.paint("2", "no rebate") } else { granted.join(", ") };
-        println!("{}{text}", self.begin(line, payment));
+        say!("{}{text}", self.begin(line, payment));
     }
 
     /// A payment that was refused.
     pub fn refused(&self, line: &PaymentRecord, payment: &Payment, reason: &str) {
         let text = self.paint("31", &format!("refused, {reason}{}", explained(reason)));
-        println!("{}{text}", self.begin(line, payment));
+        say!("{}{text}", self.begin(line, payment));
     }
 
     /// The table of balances.
@@ -105,7 +115,7 @@ impl Show {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        println!("{table}");
+        say!("{table}");
     }
 
     /// The integrity line.
@@ -116,7 +126,7 @@ impl Show {
             Some(other) => other.to_string(),
             None => "?".to_owned(),
         };
-        println!(
+        say!(
             "{} {}: {} events in the database, {} on chain, tree head {}",
             self.paint(colour, "integrity"),
             self.paint(colour, &integrity.status),
@@ -128,9 +138,9 @@ impl Show {
 
     /// Where to look next.
     pub fn places(&self, places: &[(&str, String)]) {
-        println!("\n{}", self.paint("1", "Where to look"));
+        say!("\n{}", self.paint("1", "Where to look"));
         for (name, place) in places {
-            println!("  {name:<11} {place}");
+            say!("  {name:<11} {place}");
         }
     }
 }

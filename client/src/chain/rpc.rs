@@ -3,10 +3,11 @@
 use super::{AccountAt, ChainError, Commitment, Landed, ReadAccounts, Submit, SubmitError, failure};
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
+use solana_account_decoder_client_types::UiAccountEncoding;
 use solana_client::{
     client_error::{ClientError, ClientErrorKind},
     nonblocking::rpc_client::RpcClient,
-    rpc_config::{RpcSendTransactionConfig, RpcTransactionConfig},
+    rpc_config::{RpcAccountInfoConfig, RpcSendTransactionConfig, RpcTransactionConfig},
     rpc_request::{RpcError, RpcResponseErrorData},
 };
 use solana_commitment_config::{CommitmentConfig, CommitmentLevel};
@@ -16,6 +17,7 @@ use solana_program::{clock::Clock, hash::Hash, instruction::Instruction, pubkey:
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -27,6 +29,9 @@ const RESEND: Duration = Duration::from_secs(2);
 
 /// A blockhash is taken for 150 slots of 400 ms; after that the transaction cannot land any more.
 const EXPIRY: Duration = Duration::from_secs(90);
+
+/// The first pause before a node is asked again; each is twice the one before.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Commitment {
     /// The same for the RPC client.
@@ -73,26 +78,30 @@ impl RpcChain {
     where
         F: Future<Output = Result<T, ClientError>>,
     {
-        call.retry(ExponentialBuilder::default().with_max_times(4))
+        call.retry(ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_times(4))
             .when(|error: &ClientError| is_transport(error))
             .await
             .map_err(|error| self.unreachable(&error))
     }
 
-    async fn wait(&self, transaction: &VersionedTransaction, signature: Signature) -> Result<Option<u64>, SubmitError> {
+    /// Waits until the transaction is confirmed, and says in which slot or why it failed. What is processed only, another
+    /// fork can still decide otherwise.
+    async fn wait(
+        &self,
+        transaction: &VersionedTransaction,
+        signature: Signature,
+    ) -> Result<Result<u64, TransactionError>, SubmitError> {
         let begun = Instant::now();
         let mut sent = Instant::now();
         let mut last = String::from("the node did not report it");
         while begun.elapsed() < EXPIRY {
             match self.client.get_signature_statuses(&[signature]).await {
                 Ok(answer) => {
-                    if let Some(status) = answer.value.into_iter().flatten().next() {
-                        if let Some(error) = status.err {
-                            return Err(SubmitError::Failed { why: error.to_string(), logs: Vec::new() });
-                        }
-                        if status.satisfies_commitment(CommitmentConfig::confirmed()) {
-                            return Ok(Some(status.slot));
-                        }
+                    let status = answer.value.into_iter().flatten().next();
+                    if let Some(status) =
+                        status.filter(|status| status.satisfies_commitment(CommitmentConfig::confirmed()))
+                    {
+                        return Ok(status.err.map_or(Ok(status.slot), Err));
                     }
                 }
                 Err(error) => last = describe(&error),
@@ -136,7 +145,9 @@ fn describe(error: &ClientError) -> String {
             Some(status) => format!("HTTP status {status}"),
             None => "the connection broke".to_owned(),
         },
-        ClientErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => format!("error {code}: {message}"),
+        ClientErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => {
+            format!("error {code}: {message}")
+        }
         other => other.to_string(),
     }
 }
@@ -144,9 +155,18 @@ fn describe(error: &ClientError) -> String {
 #[async_trait]
 impl ReadAccounts for RpcChain {
     async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
-        let answer =
-            self.retrying(|| self.client.get_account_with_commitment(address, self.client.commitment())).await?;
-        Ok(answer.value.map(|account| AccountAt {
+        // Not the call for one account: its error has the node's address in it, which may hold a key.
+        let config =
+            || RpcAccountInfoConfig { encoding: Some(UiAccountEncoding::Base64), ..RpcAccountInfoConfig::default() };
+        let answer = self
+            .retrying(|| async { self.client.get_multiple_ui_accounts_with_config(&[*address], config()).await })
+            .await?;
+        let Some(found) = answer.value.into_iter().next().flatten() else { return Ok(None) };
+        let account = found.to_account().ok_or_else(|| ChainError::Unusable {
+            node: self.node.clone(),
+            what: format!("with an account {address} that cannot be read"),
+        })?;
+        Ok(Some(AccountAt {
             slot: answer.context.slot,
             owner: account.owner,
             lamports: account.lamports,
@@ -193,17 +213,11 @@ impl Submit for RpcChain {
                 return Err(self.unreachable(&error).into());
             }
         }
-        match self.wait(&transaction, signature).await {
-            Ok(slot) => Ok(Landed { signature, slot, logs: self.logs(&signature).await }),
-            Err(SubmitError::Failed { why, .. }) => {
-                let logs = self.logs(&signature).await;
-                let status = self.client.get_signature_status(&signature).await.ok().flatten();
-                Err(match status {
-                    Some(Err(reason)) => failure(&reason, instructions, logs),
-                    _ => SubmitError::Failed { why, logs },
-                })
-            }
-            Err(other) => Err(other),
+        let ended = self.wait(&transaction, signature).await?;
+        let logs = self.logs(&signature).await;
+        match ended {
+            Ok(slot) => Ok(Landed { signature, slot: Some(slot), logs }),
+            Err(reason) => Err(failure(&reason, instructions, logs)),
         }
     }
 

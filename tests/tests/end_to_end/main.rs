@@ -1,0 +1,19 @@
+//! Everything together: a real validator, a real Postgres, and the project's commands as processes of their own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
+
+mod api;
+mod deadline;
+mod demo;
+mod ledger;
+mod network;
+mod postgres_restart;
+mod process;
+mod services;
+mod unreachable;
+mod validator_demo;
+mod validator_kill;
+mod validator_once;
+mod validator_payment;
+mod validator_process;
+mod validator_refusal;
