@@ -13,5 +13,6 @@ pub mod rule_file;
 pub mod run;
 pub mod span;
 pub mod stage;
+mod wording;
 
 pub use rebate_local as local;

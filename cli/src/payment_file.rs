@@ -3,6 +3,7 @@
 //! A payment's time is a date and time in RFC 3339, or a span before the moment the file is played, like `-2d5h30m`: an
 //! evening that can be played again tomorrow.
 
+use crate::wording;
 use rebate_client::platform_id;
 use rebate_core::{
     payment::Payment,
@@ -150,8 +151,8 @@ fn record(line: &str) -> Result<Record, String> {
 fn said(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.split_once(" at line 1 column ") {
-        Some((what, column)) => format!("{what}, at column {column}"),
-        None => message,
+        Some((what, column)) => format!("{}, at column {column}", wording::plain(what)),
+        None => wording::plain(&message),
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
             println!("next: rebate platform add-oracle {} KEY, then rebate rule publish", addresses.platform);
             Ok(())
         }
-        PlatformCommand::Show { rpc, platform } => show(&RpcChain::new(&rpc, Commitment::Confirmed), platform).await,
+        PlatformCommand::Show { rpc, platform } => show(&reach(&rpc)?, platform).await,
         PlatformCommand::AddOracle { node, platform, key } => {
             let (chain, payer) = connect(&node)?;
             let addresses = Addresses::at(platform);
@@ -58,7 +58,15 @@ pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
 
 /// The node and who pays.
 pub(crate) fn connect(node: &NodeArguments) -> anyhow::Result<(RpcChain, Keypair)> {
-    Ok((RpcChain::new(&node.rpc, Commitment::Confirmed), keys::read(&node.payer)?))
+    Ok((reach(&node.rpc)?, keys::read(&node.payer)?))
+}
+
+/// The node at an address. The address is not repeated where it is none: there may be a key in it all the same.
+pub(crate) fn reach(rpc: &str) -> anyhow::Result<RpcChain> {
+    match reqwest::Url::parse(rpc) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(RpcChain::new(rpc, Commitment::Confirmed)),
+        _ => bail!("--rpc is no address of a node; expected one like http://127.0.0.1:8899"),
+    }
 }
 
 async fn submit(chain: &RpcChain, instructions: &[Instruction], payer: &Keypair) -> anyhow::Result<Landed> {

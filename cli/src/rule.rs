@@ -6,7 +6,7 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use rebate_client::{
     account::RuleBook,
     address::Addresses,
-    chain::{Commitment, ReadAccounts, Submit, rpc::RpcChain},
+    chain::{ReadAccounts, Submit},
     event::{PredicateEntry, RuleDefinition},
     instruction,
 };
@@ -65,8 +65,7 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
             Ok(())
         }
         RuleCommand::List { rpc, platform } => {
-            let (_, rules) =
-                rule_book(&RpcChain::new(&rpc, Commitment::Confirmed), &Addresses::at(platform)).await?;
+            let (_, rules) = rule_book(&platform::reach(&rpc)?, &Addresses::at(platform)).await?;
             println!("{}", table(&rules));
             Ok(())
         }
@@ -159,7 +158,8 @@ fn predicate_text(predicate: &Predicate) -> String {
     let field = predicate.field().map_or("?", |field| field.name());
     match predicate.operator() {
         Some(rebate_core::rule::Operator::Any) => {
-            let days: Vec<_> = (1..=7u32).filter(|day| predicate.value >> day & 1 == 1).map(|day| day.to_string()).collect();
+            let days: Vec<_> =
+                (1..=7u32).filter(|day| predicate.value >> day & 1 == 1).map(|day| day.to_string()).collect();
             format!("{not}{field} in [{}]", days.join(", "))
         }
         operator => format!("{not}{field} {} {}", operator.map_or("?", |operator| operator.sign()), predicate.value),
@@ -176,4 +176,3 @@ fn effect_text(effect: Effect) -> String {
         }
     }
 }
-

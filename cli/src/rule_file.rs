@@ -7,8 +7,8 @@ mod condition;
 mod document;
 mod effect;
 mod moment;
-mod wording;
 
+use crate::wording;
 use document::{Document, RuleTable};
 use rebate_client::{
     account::MAX_OFFSETS,
@@ -118,8 +118,13 @@ fn wrong(file: &str, text: &str, fault: Fault) -> RuleFileError {
 fn parse(text: &str) -> Result<RuleFile, Fault> {
     let document: Document = toml::from_str(text).map_err(|error| {
         let at = error.span().unwrap_or(0..0);
-        let what = wording::of(error.message(), text.get(at.clone()).unwrap_or(""));
-        Fault::new(at, what)
+        match text.get(at.clone()) {
+            // One table where there can be several.
+            Some(name @ ("[asset]" | "[group]" | "[rule]")) => {
+                Fault::new(at, format!("expected [{name}], twice in brackets"))
+            }
+            _ => Fault::new(at, wording::plain(error.message())),
+        }
     })?;
     let offsets = offsets(&document)?;
     let max_lateness = moment::seconds(&document.platform.max_lateness)?;

@@ -1,6 +1,6 @@
-//! What the TOML reader says, in the words of people who write rule files rather than programs.
+//! What the readers of TOML and JSON say, in the words of people who write such files rather than programs.
 
-/// The reader's names for what it expected, and what to write.
+/// The readers' names for what they expected, and what to write.
 const EXPECTED: [(&str, &str); 7] = [
     ("expected u8", "expected a whole number from 0 to 255"),
     ("expected u16", "expected a whole number from 0 to 65535"),
@@ -11,14 +11,13 @@ const EXPECTED: [(&str, &str); 7] = [
     ("expected any value", "expected a whole number up to 18446744073709551615"),
 ];
 
-/// The message `said` about the stretch `of` of the file.
-pub fn of(said: &str, of: &str) -> String {
-    let said = said.trim_end();
-    let table = of.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    if let Some(name) = table.filter(|name| ["asset", "group", "rule"].contains(name)) {
-        return format!("there can be several of these; expected [[{name}]]");
-    }
-    for (theirs, ours) in [("unknown field", "unknown key"), ("missing field", "missing key")] {
+/// A reader's message, without the place it may end with.
+pub(crate) fn plain(said: &str) -> String {
+    // The TOML reader calls a number too long for it "as i128".
+    let said = said.trim_end().replace("` as i128,", "`,");
+    for (theirs, ours) in
+        [("unknown field", "unknown key"), ("missing field", "missing key"), ("duplicate field", "duplicate key")]
+    {
         if let Some(rest) = said.strip_prefix(theirs) {
             return format!("{ours}{rest}");
         }
@@ -28,5 +27,5 @@ pub fn of(said: &str, of: &str) -> String {
             return format!("{begin}{ours}");
         }
     }
-    said.to_owned()
+    said
 }

@@ -54,7 +54,10 @@ fn parse(number: u8, text: &str, base: usize, condition: &mut Vec<Predicate>) ->
         match tokens.take()? {
             (Token::End, _) => return Ok(()),
             (Token::Word("or"), _) => {}
-            (_, at) => return Err(Fault::new(at, "expected `or` or the end of the condition")),
+            (_, at) => {
+                let what = "expected `or` or the end; what must hold as well is another text of the list";
+                return Err(Fault::new(at, what));
+            }
         }
     }
 }

@@ -1,0 +1,6 @@
+//! The command `rebate`: the files it reads, and what it says on a command line.
+#![expect(clippy::unwrap_used, reason = "a test may fail by any panic")]
+
+mod command;
+mod payment_file;
+mod rule_file;
