@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 /// How long it may take until it answers.
@@ -324,7 +324,7 @@ impl Ports {
         const FIRST: u16 = 10_240;
         const PLACES: u16 = 320;
         // Two that start at the same moment begin to look at different places.
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos() / 1_000;
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().subsec_micros();
         let seed = now.wrapping_add(std::process::id().wrapping_mul(7_919)) % u32::from(PLACES);
         let places = (0..PLACES).map(|step| (seed as u16 + step) % PLACES);
         places

@@ -3,8 +3,8 @@
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long anything here may take that takes moments where all is well.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything here may take that takes moments where all is well, on a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);

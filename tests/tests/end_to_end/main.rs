@@ -11,6 +11,7 @@ mod postgres_restart;
 mod process;
 mod services;
 mod unreachable;
+mod validator_commands;
 mod validator_demo;
 mod validator_kill;
 mod validator_once;
