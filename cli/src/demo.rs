@@ -278,7 +278,7 @@ impl Evening<'_> {
         if let Some(order) = &self.last {
             places.push(("last order", format!("{api}/v1/orders/{order}")));
         }
-        places.push(("database", format!("psql '{}'", self.stage.database)));
+        places.push(("database", self.stage.database_place()));
         if let Some(page) = self.stage.cluster.account(&addresses.platform) {
             places.push(("explorer", page));
         }

@@ -151,6 +151,11 @@ impl Stage {
         }
     }
 
+    /// Where a person finds the database.
+    pub fn database_place(&self) -> String {
+        self.owned.place()
+    }
+
     /// Stops everything and drops the database.
     ///
     /// # Errors
@@ -195,6 +200,10 @@ impl Database {
 
     fn url(&self) -> String {
         self.postgres.url(&self.name)
+    }
+
+    fn place(&self) -> String {
+        self.postgres.place(&self.name)
     }
 
     async fn remove(self) -> anyhow::Result<()> {

@@ -132,6 +132,15 @@ impl LocalPostgres {
         url.into()
     }
 
+    /// Where a person finds one database: the command that opens it, shorter than the URL of a socket.
+    pub fn place(&self, database: &str) -> String {
+        match &self.server {
+            Some(server) => format!("psql -h '{}' -U postgres {database}", server.socket_dir().display()),
+            // That URL may hold a password, so it is not shown.
+            None => format!("{database}, on the server that DATABASE_URL names"),
+        }
+    }
+
     /// The URL of a database that is there from the start, to make others from.
     pub fn maintenance_url(&self) -> String {
         self.address.as_str().into()
