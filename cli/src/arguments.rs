@@ -216,5 +216,6 @@ pub struct PayArguments {
 }
 
 fn timelock(text: &str) -> Result<u32, String> {
-    crate::span::parse(text).ok_or_else(|| format!("{text:?} is no span; expected a number with d, h, m or s, like 24h"))
+    crate::span::parse(text)
+        .ok_or_else(|| format!("{text:?} is no span; expected a number with d, h, m or s, like 24h"))
 }

@@ -106,8 +106,7 @@ async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) 
         let line = record.payment();
         payments.push(line.payment(cast.user(&line.user), now).map_err(anyhow::Error::msg)?);
     }
-    let offsets: Vec<_> =
-        rules.offsets.iter().map(|row| UtcOffset::new(Timestamp(row.from), row.seconds)).collect();
+    let offsets: Vec<_> = rules.offsets.iter().map(|row| UtcOffset::new(Timestamp(row.from), row.seconds)).collect();
     let mut evening = Evening {
         stage,
         api,
@@ -184,14 +183,14 @@ impl Evening<'_> {
                             "order {}: the program refused it as {reason}, core as {refusal}",
                             line.order
                         )),
-                        Ok(_) => self.differences.push(format!(
-                            "order {}: the program refused it as {reason}, core accepts it",
-                            line.order
-                        )),
+                        Ok(_) => self
+                            .differences
+                            .push(format!("order {}: the program refused it as {reason}, core accepts it", line.order)),
                     }
                 }
                 (Fate::Recorded, Err(refusal)) => {
-                    self.differences.push(format!("order {}: recorded, though core refuses it as {refusal}", line.order));
+                    self.differences
+                        .push(format!("order {}: recorded, though core refuses it as {refusal}", line.order));
                 }
             }
         }

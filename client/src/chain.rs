@@ -9,12 +9,12 @@ use crate::{
     error::ProgramError,
 };
 use async_trait::async_trait;
+use solana_keypair::Keypair;
 use solana_program::{
     hash::Hash,
     instruction::{Instruction, InstructionError},
     pubkey::Pubkey,
 };
-use solana_keypair::Keypair;
 use solana_signature::Signature;
 use solana_transaction_error::TransactionError;
 use thiserror::Error;

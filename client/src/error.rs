@@ -22,7 +22,8 @@ impl ProgramError {
 
     /// What is wrong and what to do.
     pub fn advice(&self) -> &'static str {
-        self.entry().map_or("an account or an argument of the instruction is not what the program needs", |(_, advice)| advice)
+        self.entry()
+            .map_or("an account or an argument of the instruction is not what the program needs", |(_, advice)| advice)
     }
 
     /// Whether it is the program's word on a record rather than on the instruction: a
@@ -49,7 +50,10 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("NotPauser", "Only the platform's pauser may do this"),
     ("WrongPlatform", "The account belongs to another platform"),
     ("NoSignature", "The instruction just before must be one of the Ed25519 program"),
-    ("MalformedSignature", "The Ed25519 instruction must verify exactly one signature over data of its own at offsets 48, 16 and 112"),
+    (
+        "MalformedSignature",
+        "The Ed25519 instruction must verify exactly one signature over data of its own at offsets 48, 16 and 112",
+    ),
     ("UnknownOracle", "Signed by a key that is not an oracle key of this platform"),
     ("OracleNotValid", "The oracle key is not valid now"),
     ("MessageTruncated", "The signed message is cut off"),

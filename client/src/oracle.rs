@@ -26,9 +26,5 @@ pub struct SignedMessage {
 /// [`TooManyRecords`] for more than 255; what fits into a transaction is far less.
 pub fn sign(oracle: &Keypair, platform: &Pubkey, payments: &[Payment]) -> Result<SignedMessage, TooManyRecords> {
     let message = message::encode(&PROGRAM.to_bytes(), &platform.to_bytes(), payments)?;
-    Ok(SignedMessage {
-        key: oracle.pubkey().to_bytes(),
-        signature: *oracle.sign_message(&message).as_array(),
-        message,
-    })
+    Ok(SignedMessage { key: oracle.pubkey().to_bytes(), signature: *oracle.sign_message(&message).as_array(), message })
 }

@@ -7,7 +7,10 @@ use crate::{
     instruction,
     oracle::SignedMessage,
 };
-use rebate_core::payment::Payment;
+use rebate_core::{
+    payment::Payment,
+    units::{Seconds, Timestamp},
+};
 use solana_keypair::Keypair;
 use solana_message::Message;
 use solana_program::{instruction::Instruction, pubkey::Pubkey};
@@ -94,23 +97,17 @@ impl<'a> Recorder<'a> {
     pub async fn open_for(&mut self, payments: &[Payment]) -> Result<(), RecordError> {
         let mut missing: Vec<(Pubkey, Instruction)> = Vec::new();
         for payment in payments {
-            let (day, shard) = Addresses::page_of(payment, self.platform.order_shards);
             let payer = self.payer.pubkey();
             let user = self.addresses.user(&payment.user);
+            if self.is_missing(&user, &missing).await? {
+                missing.push((user, instruction::open_user(&payer, &self.addresses, &payment.user)));
+            }
+            let (day, shard) = Addresses::page_of(payment, self.platform.order_shards);
             let page = self.addresses.order_page(day, shard);
-            for (address, open) in [
-                (user, instruction::open_user(&payer, &self.addresses, &payment.user)),
-                (page, instruction::open_order_page(&payer, &self.addresses, day, shard, PAGE_SLOTS)),
-            ] {
-                let known = self.open.contains(&address) || missing.iter().any(|(other, _)| *other == address);
-                if !known {
-                    match self.chain.account(&address).await? {
-                        Some(_) => {
-                            self.open.insert(address);
-                        }
-                        None => missing.push((address, open)),
-                    }
-                }
+            // A payment that is refused as it is has no page: the program opens none for its day, nor asks for it.
+            if self.is_missing(&page, &missing).await? && self.is_admitted(payment).await? {
+                let open = instruction::open_order_page(&payer, &self.addresses, day, shard, PAGE_SLOTS);
+                missing.push((page, open));
             }
         }
         for chunk in missing.chunks(OPENED_AT_ONCE) {
@@ -126,6 +123,23 @@ impl<'a> Recorder<'a> {
             self.open.extend(chunk.iter().map(|(address, _)| *address));
         }
         Ok(())
+    }
+
+    /// Whether the account at `address` is neither open nor about to be.
+    async fn is_missing(&mut self, address: &Pubkey, about_to: &[(Pubkey, Instruction)]) -> Result<bool, ChainError> {
+        if self.open.contains(address) || about_to.iter().any(|(other, _)| other == address) {
+            return Ok(false);
+        }
+        let there = self.chain.account(address).await?.is_some();
+        if there {
+            self.open.insert(*address);
+        }
+        Ok(!there)
+    }
+
+    async fn is_admitted(&self, payment: &Payment) -> Result<bool, ChainError> {
+        let now = Timestamp(self.chain.now().await?);
+        Ok(payment.admit(now, Seconds(self.platform.max_lateness)).is_ok())
     }
 
     /// Opens what is missing and records `payments` with a message that is already signed.

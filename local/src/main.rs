@@ -30,26 +30,8 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Command::Postgres {
-        dir,
-        volatile,
-        migrations,
-        command,
-    } = Command::parse();
-    let settings = if volatile {
-        Settings::for_tests()
-    } else {
-        Settings::default()
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    Ok(runtime
-        .block_on(run_with_postgres(
-            &dir,
-            &settings,
-            migrations.as_deref(),
-            &command,
-        ))?
-        .into())
+    let Command::Postgres { dir, volatile, migrations, command } = Command::parse();
+    let settings = if volatile { Settings::for_tests() } else { Settings::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(run_with_postgres(&dir, &settings, migrations.as_deref(), &command))?.into())
 }

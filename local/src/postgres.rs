@@ -38,15 +38,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let parameters = [
-            ("fsync", "on"),
-            ("max_connections", "200"),
-            ("timezone", "UTC"),
-        ];
+        let parameters = [("fsync", "on"), ("max_connections", "200"), ("timezone", "UTC")];
         Self {
-            parameters: parameters
-                .map(|(name, value)| (name.into(), value.into()))
-                .into(),
+            parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(),
             as_root: AsRoot::Automatic,
         }
     }
@@ -55,10 +49,7 @@ impl Default for Settings {
 impl Settings {
     /// For tests: a crash of the machine may lose the cluster, which only tests would miss.
     pub fn for_tests() -> Self {
-        Self::default()
-            .with("fsync", "off")
-            .with("synchronous_commit", "off")
-            .with("full_page_writes", "off")
+        Self::default().with("fsync", "off").with("synchronous_commit", "off").with("full_page_writes", "off")
     }
 
     /// With one server parameter set.
@@ -69,9 +60,7 @@ impl Settings {
     }
 
     fn is(&self, name: &str, value: &str) -> bool {
-        self.parameters
-            .iter()
-            .any(|(known, set)| known == name && set == value)
+        self.parameters.iter().any(|(known, set)| known == name && set == value)
     }
 }
 
@@ -95,10 +84,7 @@ impl LocalPostgres {
     /// [`start`](Self::start) with settings of the caller's.
     pub fn start_with(dir: &Path, settings: &Settings) -> Result<Self, LocalPostgresError> {
         let server = Server::start(dir, settings)?;
-        Ok(Self {
-            address: socket::address(server.socket_dir())?,
-            server: Some(server),
-        })
+        Ok(Self { address: socket::address(server.socket_dir())?, server: Some(server) })
     }
 
     /// The Postgres that the environment variable `DATABASE_URL` names, or else a private one in `dir`.
@@ -111,17 +97,10 @@ impl LocalPostgres {
 
     /// A Postgres that somebody else runs, by its URL.
     pub fn named(url: &str) -> Result<Self, LocalPostgresError> {
-        let address = Url::parse(url).map_err(|error| LocalPostgresError::BadUrl {
-            reason: error.to_string(),
-        })?;
+        let address = Url::parse(url).map_err(|error| LocalPostgresError::BadUrl { reason: error.to_string() })?;
         match address.scheme() {
-            "postgres" | "postgresql" => Ok(Self {
-                address,
-                server: None,
-            }),
-            other => Err(LocalPostgresError::BadUrl {
-                reason: format!("its scheme is {other}"),
-            }),
+            "postgres" | "postgresql" => Ok(Self { address, server: None }),
+            other => Err(LocalPostgresError::BadUrl { reason: format!("its scheme is {other}") }),
         }
     }
 
@@ -160,20 +139,12 @@ impl LocalPostgres {
     pub async fn create_database(&self, name: &str) -> Result<(), LocalPostgresError> {
         // Out of template0, to which nobody connects: a connection to template1 would make this fail.
         let quoted = name.replace('"', "\"\"");
-        match self
-            .execute(format!("CREATE DATABASE \"{quoted}\" TEMPLATE template0"))
-            .await
-        {
+        match self.execute(format!("CREATE DATABASE \"{quoted}\" TEMPLATE template0")).await {
             // Another process made it first, before us or just now.
-            Err(sqlx::Error::Database(error))
-                if matches!(error.code().as_deref(), Some("42P04" | "23505")) =>
-            {
-                Ok(())
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P04" | "23505")) => Ok(()),
+            made => {
+                made.map_err(|source| LocalPostgresError::Sql { doing: format!("make the database {name}"), source })
             }
-            made => made.map_err(|source| LocalPostgresError::Sql {
-                doing: format!("make the database {name}"),
-                source,
-            }),
         }
     }
 
@@ -182,17 +153,12 @@ impl LocalPostgres {
         let quoted = name.replace('"', "\"\"");
         self.execute(format!("DROP DATABASE IF EXISTS \"{quoted}\" WITH (FORCE)"))
             .await
-            .map_err(|source| LocalPostgresError::Sql {
-                doing: format!("remove the database {name}"),
-                source,
-            })
+            .map_err(|source| LocalPostgresError::Sql { doing: format!("remove the database {name}"), source })
     }
 
     async fn execute(&self, statement: String) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect(&self.maintenance_url()).await?;
-        connection
-            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement)))
-            .await?;
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await?;
         connection.close().await
     }
 

@@ -52,10 +52,7 @@ pub async fn run_with_postgres(
     let [program, arguments @ ..] = command else {
         return Err(RunError::NoCommand);
     };
-    let failed = |source| RunError::Command {
-        command: program.to_string_lossy().into(),
-        source,
-    };
+    let failed = |source| RunError::Command { command: program.to_string_lossy().into(), source };
 
     // A terminal's Ctrl-C reaches the command too. Postgres must outlive the command, so we wait for it to end.
     let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -71,11 +68,7 @@ pub async fn run_with_postgres(
             postgres.url(&own)
         }
     };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("DATABASE_URL", url)
-        .spawn()
-        .map_err(failed)?;
+    let mut child = Command::new(program).args(arguments).env("DATABASE_URL", url).spawn().map_err(failed)?;
     let status = loop {
         tokio::select! {
             ended = child.wait() => break ended.map_err(failed)?,
@@ -92,20 +85,13 @@ pub async fn run_with_postgres(
         postgres.drop_database(&own).await?;
     }
     postgres.stop()?;
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 async fn migrate(url: &str, dir: &Path) -> Result<(), RunError> {
-    let failed = |source| RunError::Migrations {
-        dir: dir.to_owned(),
-        source,
-    };
+    let failed = |source| RunError::Migrations { dir: dir.to_owned(), source };
     let migrator = Migrator::new(dir).await.map_err(failed)?;
-    let mut connection = PgConnection::connect(url)
-        .await
-        .map_err(|error| failed(error.into()))?;
+    let mut connection = PgConnection::connect(url).await.map_err(|error| failed(error.into()))?;
     migrator.run(&mut connection).await.map_err(failed)
 }

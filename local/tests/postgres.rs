@@ -23,10 +23,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let dir = folder.path().join("postgres");
-        Self {
-            _folder: folder,
-            dir,
-        }
+        Self { _folder: folder, dir }
     }
 
     /// One that others may enter, too.
@@ -46,14 +43,9 @@ impl Place {
 
     /// A process of its own that has the server until it is told to end, or is killed.
     fn start_in_another_process(&self) -> Child {
-        let mut owner = command(&self.dir, "echo up; exec cat")
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut owner = command(&self.dir, "echo up; exec cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(owner.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(owner.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
         owner
     }
@@ -80,32 +72,20 @@ impl Drop for Place {
 /// The command `rebate-local postgres` with a shell line to run.
 fn command(dir: &Path, line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rebate-local"));
-    command
-        .args(["postgres", "--volatile", "--dir"])
-        .arg(dir)
-        .args(["--", "sh", "-c", line]);
-    command
-        .env_remove("DATABASE_URL")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    command.args(["postgres", "--volatile", "--dir"]).arg(dir).args(["--", "sh", "-c", line]);
+    command.env_remove("DATABASE_URL").stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
 
 async fn run(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
 async fn read(url: &str, query: &str) -> String {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::query_scalar(AssertSqlSafe(query))
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.unwrap()
 }
 
 const WRITE: &str = "CREATE TABLE kept AS SELECT 'still here' AS note";
@@ -117,16 +97,10 @@ async fn a_database_is_made_once_and_used_over_a_socket_that_nobody_else_reaches
     let postgres = place.start();
     assert!(postgres.is_private() && postgres.is_owned());
     for _ in 0..2 {
-        postgres
-            .create_database("a name with \"quotes\"")
-            .await
-            .unwrap();
+        postgres.create_database("a name with \"quotes\"").await.unwrap();
     }
     let url = postgres.url("a name with \"quotes\"");
-    assert_eq!(
-        read(&url, "SELECT current_database()::text").await,
-        "a name with \"quotes\""
-    );
+    assert_eq!(read(&url, "SELECT current_database()::text").await, "a name with \"quotes\"");
     assert_eq!(read(&url, "SHOW listen_addresses").await, "");
     assert_eq!(fs::metadata(&place.dir).unwrap().mode() & 0o777, 0o700);
 }
@@ -140,10 +114,7 @@ async fn a_dropped_server_has_stopped_and_its_data_is_there_the_next_time() {
     drop(postgres);
     assert!(!place.has_server());
     assert!(rustix::process::test_kill_process(server).is_err());
-    assert_eq!(
-        read(&place.start().url("postgres"), READ).await,
-        "still here"
-    );
+    assert_eq!(read(&place.start().url("postgres"), READ).await, "still here");
 }
 
 #[tokio::test]
@@ -164,9 +135,7 @@ async fn who_joins_a_running_server_leaves_it_running() {
 #[tokio::test]
 async fn many_processes_that_start_at_once_share_one_server() {
     let place = Place::new();
-    let children: Vec<Child> = (0..6)
-        .map(|_| command(&place.dir, "echo $DATABASE_URL").spawn().unwrap())
-        .collect();
+    let children: Vec<Child> = (0..6).map(|_| command(&place.dir, "echo $DATABASE_URL").spawn().unwrap()).collect();
     for child in children {
         let ended = child.wait_with_output().unwrap();
         assert!(ended.status.success());
@@ -201,22 +170,13 @@ async fn a_cluster_whose_server_was_killed_in_the_middle_of_work_starts_again() 
     run(&url, "CHECKPOINT").await;
     let mut busy = PgConnection::connect(&url).await.unwrap();
     run(&url, "CREATE TABLE lost (number int)").await;
-    sqlx::raw_sql("BEGIN; INSERT INTO lost SELECT generate_series(1, 10000)")
-        .execute(&mut busy)
-        .await
-        .unwrap();
+    sqlx::raw_sql("BEGIN; INSERT INTO lost SELECT generate_series(1, 10000)").execute(&mut busy).await.unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
     kill_process(place.server(), Signal::KILL).unwrap();
 
-    assert!(
-        place.has_server(),
-        "its file is stale now, and so is its socket"
-    );
-    assert_eq!(
-        read(&place.start().url("postgres"), READ).await,
-        "still here"
-    );
+    assert!(place.has_server(), "its file is stale now, and so is its socket");
+    assert_eq!(read(&place.start().url("postgres"), READ).await, "still here");
     drop(busy);
 }
 
@@ -226,19 +186,12 @@ async fn a_process_number_that_another_program_has_by_now_does_not_keep_it_from_
     place.start().stop().unwrap();
     let me = std::process::id();
     let data = place.dir.join("data");
-    let stale = format!(
-        "{me}\n{}\n1700000000\n5432\n{}\n\n  1  1\nready   \n",
-        data.display(),
-        place.dir.display()
-    );
+    let stale = format!("{me}\n{}\n1700000000\n5432\n{}\n\n  1  1\nready   \n", data.display(), place.dir.display());
     fs::write(data.join("postmaster.pid"), &stale).unwrap();
     fs::write(place.dir.join(".s.PGSQL.5432.lock"), &stale).unwrap();
     fs::write(place.dir.join(".s.PGSQL.5432"), "").unwrap();
 
-    assert_eq!(
-        read(&place.start().url("postgres"), "SELECT 'started'").await,
-        "started"
-    );
+    assert_eq!(read(&place.start().url("postgres"), "SELECT 'started'").await, "started");
 }
 
 #[tokio::test]
@@ -248,58 +201,37 @@ async fn a_cluster_that_was_being_made_when_its_process_was_killed_is_made_anew(
     fs::create_dir_all(&unfinished).unwrap();
     fs::write(unfinished.join("PG_VERSION"), "15\n").unwrap();
 
-    assert_eq!(
-        read(&place.start().url("postgres"), "SELECT 'whole'").await,
-        "whole"
-    );
+    assert_eq!(read(&place.start().url("postgres"), "SELECT 'whole'").await, "whole");
     assert!(!unfinished.exists());
 }
 
 #[tokio::test]
-async fn root_in_a_closed_folder_without_namespaces_gets_a_cluster_where_the_other_user_reaches_it()
-{
+async fn root_in_a_closed_folder_without_namespaces_gets_a_cluster_where_the_other_user_reaches_it() {
     let place = Place::new();
-    let settings = Settings {
-        as_root: AsRoot::OtherUser,
-        ..Settings::for_tests()
-    };
+    let settings = Settings { as_root: AsRoot::OtherUser, ..Settings::for_tests() };
     let postgres = place.try_start(&settings).unwrap();
     run(&postgres.url("postgres"), WRITE).await;
     drop(postgres);
 
     // The automatic choice goes on with the cluster that is there, as the user it belongs to.
-    assert_eq!(
-        read(&place.start().url("postgres"), READ).await,
-        "still here"
-    );
+    assert_eq!(read(&place.start().url("postgres"), READ).await, "still here");
 
     let home = fs::canonicalize(&place.dir).unwrap();
     if geteuid().is_root() {
         assert!(home.starts_with("/var/tmp"), "{}", home.display());
         assert_ne!(fs::metadata(home.join("data")).unwrap().uid(), 0);
     } else {
-        assert_eq!(
-            home,
-            fs::canonicalize(place._folder.path())
-                .unwrap()
-                .join("postgres")
-        );
+        assert_eq!(home, fs::canonicalize(place._folder.path()).unwrap().join("postgres"));
     }
 }
 
 #[tokio::test]
 async fn root_in_an_open_folder_without_namespaces_keeps_the_cluster_there() {
     let place = Place::open();
-    let settings = Settings {
-        as_root: AsRoot::OtherUser,
-        ..Settings::for_tests()
-    };
+    let settings = Settings { as_root: AsRoot::OtherUser, ..Settings::for_tests() };
     // A cluster from a time when namespaces were allowed changes hands.
     run(&place.start().url("postgres"), WRITE).await;
-    assert_eq!(
-        read(&place.try_start(&settings).unwrap().url("postgres"), READ).await,
-        "still here"
-    );
+    assert_eq!(read(&place.try_start(&settings).unwrap().url("postgres"), READ).await, "still here");
     assert!(!fs::symlink_metadata(&place.dir).unwrap().is_symlink());
 }
 
@@ -308,13 +240,9 @@ async fn a_folder_whose_path_is_too_long_for_a_socket_gets_a_private_one_elsewhe
     let mut place = Place::open();
     place.dir = place.dir.join("a".repeat(120)).join("postgres");
     let postgres = place.start();
-    assert_eq!(
-        read(&postgres.url("postgres"), "SELECT 'reached'").await,
-        "reached"
-    );
+    assert_eq!(read(&postgres.url("postgres"), "SELECT 'reached'").await, "reached");
     assert!(!place.dir.join(".s.PGSQL.5432").exists());
-    let sockets =
-        PathBuf::from(read(&postgres.url("postgres"), "SHOW unix_socket_directories").await);
+    let sockets = PathBuf::from(read(&postgres.url("postgres"), "SHOW unix_socket_directories").await);
     assert_eq!(fs::metadata(&sockets).unwrap().mode() & 0o777, 0o700);
     drop(postgres);
     assert!(!sockets.exists());
@@ -326,24 +254,15 @@ fn a_cluster_of_a_version_that_is_not_installed_is_refused_by_that_version() {
     fs::create_dir_all(place.dir.join("data")).unwrap();
     fs::write(place.dir.join("data/PG_VERSION"), "7\n").unwrap();
     let error = place.try_start(&Settings::for_tests()).unwrap_err();
-    assert!(
-        matches!(&error, LocalPostgresError::NoPrograms { wanted } if wanted == "7"),
-        "{error}"
-    );
+    assert!(matches!(&error, LocalPostgresError::NoPrograms { wanted } if wanted == "7"), "{error}");
     assert!(error.to_string().contains("DATABASE_URL"));
 }
 
 #[test]
 fn a_server_that_does_not_start_says_why_and_frees_the_cluster() {
     let place = Place::new();
-    let error = place
-        .try_start(&Settings::for_tests().with("max_connections", "many"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("max_connections") && error.contains("postgres.log"),
-        "{error}"
-    );
+    let error = place.try_start(&Settings::for_tests().with("max_connections", "many")).unwrap_err().to_string();
+    assert!(error.contains("max_connections") && error.contains("postgres.log"), "{error}");
     place.start();
 }
 
@@ -351,18 +270,14 @@ fn a_server_that_does_not_start_says_why_and_frees_the_cluster() {
 fn a_folder_that_cannot_be_made_is_named_in_the_error() {
     let place = Place::new();
     fs::write(&place.dir, "a file, not a folder").unwrap();
-    let error = LocalPostgres::start(&place.dir.join("below"))
-        .unwrap_err()
-        .to_string();
+    let error = LocalPostgres::start(&place.dir.join("below")).unwrap_err().to_string();
     assert!(error.contains(&*place.dir.to_string_lossy()), "{error}");
 }
 
 #[test]
 fn a_command_finds_its_database_in_the_environment_and_its_exit_code_is_passed_on() {
     let place = Place::new();
-    let ended = command(&place.dir, "echo $DATABASE_URL; exit 7")
-        .output()
-        .unwrap();
+    let ended = command(&place.dir, "echo $DATABASE_URL; exit 7").output().unwrap();
     assert_eq!(ended.status.code(), Some(7));
     assert!(ended.stdout.starts_with(b"postgres://postgres@"));
     assert!(!place.has_server());
@@ -383,20 +298,12 @@ fn a_command_told_to_stop_ends_before_its_postgres_does() {
 fn a_postgres_that_database_url_names_is_left_as_it_is() {
     let place = Place::new();
     let theirs = "postgres://somebody@example.org/theirs";
-    let ended = command(&place.dir, "echo $DATABASE_URL")
-        .env("DATABASE_URL", theirs)
-        .output()
-        .unwrap();
+    let ended = command(&place.dir, "echo $DATABASE_URL").env("DATABASE_URL", theirs).output().unwrap();
     assert_eq!(String::from_utf8(ended.stdout).unwrap().trim(), theirs);
     assert!(!place.dir.exists());
 
-    let postgres =
-        LocalPostgres::named("postgres://somebody:secret@example.org/theirs?sslmode=require")
-            .unwrap();
-    assert_eq!(
-        postgres.url("ours"),
-        "postgres://somebody:secret@example.org/ours?sslmode=require"
-    );
+    let postgres = LocalPostgres::named("postgres://somebody:secret@example.org/theirs?sslmode=require").unwrap();
+    assert_eq!(postgres.url("ours"), "postgres://somebody:secret@example.org/ours?sslmode=require");
     assert!(!postgres.is_private());
 }
 
@@ -410,10 +317,7 @@ fn a_database_url_of_another_kind_is_refused_without_repeating_its_password() {
         .unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(
-        said.contains("DATABASE_URL is no Postgres URL") && !said.contains("secret"),
-        "{said}"
-    );
+    assert!(said.contains("DATABASE_URL is no Postgres URL") && !said.contains("secret"), "{said}");
 }
 
 #[tokio::test]
@@ -422,33 +326,14 @@ async fn a_command_that_wants_the_schema_gets_a_database_of_its_own_with_it() {
     let postgres = place.start();
     let migrations = place._folder.path().join("migrations");
     fs::create_dir(&migrations).unwrap();
-    fs::write(
-        migrations.join("0001_first.sql"),
-        "CREATE TABLE first (number int);",
-    )
-    .unwrap();
+    fs::write(migrations.join("0001_first.sql"), "CREATE TABLE first (number int);").unwrap();
     let mut with_schema = Command::new(env!("CARGO_BIN_EXE_rebate-local"));
-    with_schema
-        .args(["postgres", "--dir"])
-        .arg(&place.dir)
-        .arg("--migrations")
-        .arg(&migrations);
-    with_schema
-        .args(["--", "sh", "-c", "echo $DATABASE_URL; cat"])
-        .env_remove("DATABASE_URL");
-    let mut running = with_schema
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    with_schema.args(["postgres", "--dir"]).arg(&place.dir).arg("--migrations").arg(&migrations);
+    with_schema.args(["--", "sh", "-c", "echo $DATABASE_URL; cat"]).env_remove("DATABASE_URL");
+    let mut running = with_schema.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut url = String::new();
-    BufReader::new(running.stdout.as_mut().unwrap())
-        .read_line(&mut url)
-        .unwrap();
-    assert_eq!(
-        read(url.trim(), "SELECT 'first'::regclass::text").await,
-        "first"
-    );
+    BufReader::new(running.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    assert_eq!(read(url.trim(), "SELECT 'first'::regclass::text").await, "first");
 
     drop(running.stdin.take());
     assert!(running.wait().unwrap().success());

@@ -21,8 +21,5 @@ fn artifact(variable: &str, name: &str) -> PathBuf {
     if path.is_file() {
         return path;
     }
-    panic!(
-        "no built program at {}: run `make program` first, or name another with {variable}",
-        path.display()
-    )
+    panic!("no built program at {}: run `make program` first, or name another with {variable}", path.display())
 }

@@ -23,9 +23,7 @@ pub struct TestDatabase {
 #[derive(Debug, thiserror::Error)]
 pub enum TestDatabaseError {
     /// Nobody started a Postgres for the tests.
-    #[error(
-        "DATABASE_URL is not set; run the tests with `make test`, or: rebate-local postgres -- cargo nextest run"
-    )]
+    #[error("DATABASE_URL is not set; run the tests with `make test`, or: rebate-local postgres -- cargo nextest run")]
     NoPostgres,
     /// The database could not be made.
     #[error(transparent)]
@@ -43,10 +41,7 @@ impl TestDatabase {
     pub async fn new() -> Result<Self, TestDatabaseError> {
         let database = Self::without_migrations().await?;
         // Read at run time: a migration added since the tests were compiled counts too.
-        Migrator::new(Path::new(MIGRATIONS))
-            .await?
-            .run(&database.pool)
-            .await?;
+        Migrator::new(Path::new(MIGRATIONS)).await?.run(&database.pool).await?;
         Ok(database)
     }
 
@@ -56,23 +51,11 @@ impl TestDatabase {
         let url = std::env::var("DATABASE_URL").map_err(|_| TestDatabaseError::NoPostgres)?;
         let postgres = LocalPostgres::named(&url)?;
         // The process alone would do until its number comes round again on a Postgres that outlives this run.
-        let now = std::time::UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |since| since.as_micros());
-        let name = format!(
-            "test_{now}_{}_{}",
-            std::process::id(),
-            MADE.fetch_add(1, Ordering::Relaxed)
-        );
+        let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros());
+        let name = format!("test_{now}_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         postgres.create_database(&name).await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(10)
-            .connect_lazy(&postgres.url(&name))?;
-        Ok(Self {
-            postgres,
-            name,
-            pool,
-        })
+        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&postgres.url(&name))?;
+        Ok(Self { postgres, name, pool })
     }
 
     /// Connections to it, made when they are needed.
@@ -91,10 +74,7 @@ impl Drop for TestDatabase {
         // A test's runtime may be ending and cannot wait for anything here, so another one does, in another thread.
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                else {
+                let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
                     return;
                 };
                 // What stays behind on somebody's Postgres has a name that tells what it is.

@@ -1,5 +1,7 @@
 //! A platform on a chain inside the process, for tests that read like prose.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
+
 use crate::artifacts;
 use rebate_client::{
     account::{Journal, RuleBook, User},
@@ -10,9 +12,7 @@ use rebate_client::{
         embedded::{EmbeddedChain, Executed},
     },
     event::Event,
-    event::{
-        AssetEntry, EffectEntry, OffsetEntry, PaymentRecorded, PredicateEntry, RuleDefinition,
-    },
+    event::{AssetEntry, EffectEntry, OffsetEntry, PaymentRecorded, PredicateEntry, RuleDefinition},
     instruction::{self, PlatformSettings},
     oracle::{self, SignedMessage},
     platform_id,
@@ -56,10 +56,7 @@ pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey) -> PlatformSettings {
         max_lateness: 7 * 86_400,
         timelock: 3_600,
         order_shards: 1,
-        offsets: vec![OffsetEntry {
-            from: 0,
-            seconds: 8 * 3_600,
-        }],
+        offsets: vec![OffsetEntry { from: 0, seconds: 8 * 3_600 }],
         assets: vec![AssetEntry { name, kind: 1 }],
     }
 }
@@ -74,12 +71,7 @@ pub fn first_recharge() -> RuleDefinition {
         starts_at: 0,
         ends_at: 0,
         condition: vec![Predicate::new(0, false, Field::PaymentNumber, Operator::Eq, 1).into()],
-        effect: EffectEntry::Ratio {
-            asset: 1,
-            bps: 2_000,
-            min: 0,
-            max: 100_000,
-        },
+        effect: EffectEntry::Ratio { asset: 1, bps: 2_000, min: 0, max: 100_000 },
     }
 }
 
@@ -92,13 +84,8 @@ pub fn weekend_bonus() -> RuleDefinition {
         priority: 20,
         starts_at: 0,
         ends_at: 0,
-        condition: vec![
-            Predicate::new(0, false, Field::Weekday, Operator::Any, 1 << 6 | 1 << 7).into(),
-        ],
-        effect: EffectEntry::Fixed {
-            asset: 1,
-            amount: 1_000,
-        },
+        condition: vec![Predicate::new(0, false, Field::Weekday, Operator::Any, 1 << 6 | 1 << 7).into()],
+        effect: EffectEntry::Fixed { asset: 1, amount: 1_000 },
     }
 }
 
@@ -118,20 +105,8 @@ impl TestPlatform {
     pub fn start() -> Self {
         let chain = EmbeddedChain::start(&artifacts::program()).expect("the built program");
         chain.set_clock(Some(NOON));
-        let (payer, admin, pauser, oracle) = (
-            Keypair::new(),
-            Keypair::new(),
-            Keypair::new(),
-            Keypair::new(),
-        );
-        let platform = Self {
-            addresses: Addresses::of(1),
-            chain,
-            payer,
-            admin,
-            pauser,
-            oracle,
-        };
+        let (payer, admin, pauser, oracle) = (Keypair::new(), Keypair::new(), Keypair::new(), Keypair::new());
+        let platform = Self { addresses: Addresses::of(1), chain, payer, admin, pauser, oracle };
         for key in [&platform.payer, &platform.admin, &platform.pauser] {
             platform.fund(&key.pubkey());
         }
@@ -139,9 +114,7 @@ impl TestPlatform {
             &platform.payer.pubkey(),
             &settings(1, &platform.admin.pubkey(), &platform.pauser.pubkey()),
         );
-        platform
-            .run(&[create], &[&platform.payer])
-            .expect("a platform");
+        platform.run(&[create], &[&platform.payer]).expect("a platform");
         let register = instruction::register_oracle_key(
             &platform.admin.pubkey(),
             &platform.addresses,
@@ -149,9 +122,7 @@ impl TestPlatform {
             Timestamp(0),
             Timestamp(0),
         );
-        platform
-            .run(&[register], &[&platform.admin])
-            .expect("an oracle key");
+        platform.run(&[register], &[&platform.admin]).expect("an oracle key");
         platform
     }
 
@@ -166,39 +137,20 @@ impl TestPlatform {
 
     /// Gives somebody lamports.
     pub fn fund(&self, address: &Pubkey) {
-        let transfer = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
+        let transfer = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         transfer
-            .block_on(rebate_client::chain::Submit::airdrop(
-                &self.chain,
-                address,
-                100_000_000_000,
-            ))
+            .block_on(rebate_client::chain::Submit::airdrop(&self.chain, address, 100_000_000_000))
             .expect("an airdrop");
     }
 
     /// Runs instructions as one transaction.
-    pub fn run(
-        &self,
-        instructions: &[Instruction],
-        signers: &[&Keypair],
-    ) -> Result<Executed, SubmitError> {
+    pub fn run(&self, instructions: &[Instruction], signers: &[&Keypair]) -> Result<Executed, SubmitError> {
         self.chain.execute(instructions, signers)
     }
 
     /// Publishes a rule version as the admin.
-    pub fn publish(
-        &self,
-        rule: &RuleDefinition,
-        effective_at: i64,
-    ) -> Result<Executed, SubmitError> {
-        let publish = instruction::publish_rule(
-            &self.admin.pubkey(),
-            &self.addresses,
-            rule,
-            Timestamp(effective_at),
-        );
+    pub fn publish(&self, rule: &RuleDefinition, effective_at: i64) -> Result<Executed, SubmitError> {
+        let publish = instruction::publish_rule(&self.admin.pubkey(), &self.addresses, rule, Timestamp(effective_at));
         self.run(&[publish], &[&self.admin])
     }
 
@@ -228,29 +180,15 @@ impl TestPlatform {
     }
 
     /// Records payments with a message that is already signed.
-    pub fn submit(
-        &self,
-        payments: &[Payment],
-        signed: &SignedMessage,
-    ) -> Result<Executed, SubmitError> {
-        self.run(
-            &instruction::record_payments(&self.addresses, 1, payments, signed),
-            &[&self.payer],
-        )
+    pub fn submit(&self, payments: &[Payment], signed: &SignedMessage) -> Result<Executed, SubmitError> {
+        self.run(&instruction::record_payments(&self.addresses, 1, payments, signed), &[&self.payer])
     }
 
     /// An account's data.
     pub fn data(&self, address: &Pubkey) -> Option<Vec<u8>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        let account = runtime.block_on(rebate_client::chain::ReadAccounts::account(
-            &self.chain,
-            address,
-        ));
-        account
-            .expect("the embedded chain always answers")
-            .map(|account| account.data)
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let account = runtime.block_on(rebate_client::chain::ReadAccounts::account(&self.chain, address));
+        account.expect("the embedded chain always answers").map(|account| account.data)
     }
 
     /// A user's account.
@@ -260,8 +198,7 @@ impl TestPlatform {
 
     /// A user's account, by key.
     pub fn user_of(&self, key: &UserKey) -> User {
-        User::decode(&self.data(&self.addresses.user(key)).expect("a user"))
-            .expect("a user's account")
+        User::decode(&self.data(&self.addresses.user(key)).expect("a user")).expect("a user's account")
     }
 
     /// The balance of asset 1.
@@ -271,8 +208,7 @@ impl TestPlatform {
 
     /// The journal.
     pub fn journal(&self) -> Journal {
-        Journal::decode(&self.data(&self.addresses.journal).expect("a journal"))
-            .expect("a journal's account")
+        Journal::decode(&self.data(&self.addresses.journal).expect("a journal")).expect("a journal's account")
     }
 
     /// The rule book's header and rules.

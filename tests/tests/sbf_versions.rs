@@ -18,9 +18,7 @@ struct Machine {
 impl Machine {
     /// One on which nothing is wrong up to the point where something would be built.
     fn new() -> Self {
-        let machine = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let machine = Self { folder: tempfile::tempdir().unwrap() };
         machine.rustc("1.96.0", "22.1.8");
         machine.sources("1.96.0");
         machine.llvm("22.1.8");
@@ -39,10 +37,7 @@ impl Machine {
     }
 
     fn rustc(&self, release: &str, llvm: &str) {
-        self.program(
-            "rustc",
-            &format!("rustc {release} (made up)\nrelease: {release}\nLLVM version: {llvm}"),
-        );
+        self.program("rustc", &format!("rustc {release} (made up)\nrelease: {release}\nLLVM version: {llvm}"));
     }
 
     fn sources(&self, release: &str) {
@@ -74,10 +69,7 @@ impl Machine {
         let ended = self.build();
         assert_eq!(ended.status.code(), Some(1));
         assert!(!self.at("out.so").exists());
-        assert!(
-            !self.at("home").exists(),
-            "nothing is made before the versions are right"
-        );
+        assert!(!self.at("home").exists(), "nothing is made before the versions are right");
         String::from_utf8(ended.stderr).unwrap()
     }
 }
@@ -93,77 +85,50 @@ fn assert_says(said: &str, parts: &[&str]) {
 fn a_compiler_of_another_version_is_refused_with_both_versions_and_what_to_do() {
     let machine = Machine::new();
     machine.rustc("1.99.0", "22.1.8");
-    assert_says(
-        &machine.refusal(),
-        &[
-            "found Rust 1.99.0",
-            "made for Rust 1.96",
-            "rustc-web",
-            "sbf/README.md",
-        ],
-    );
+    assert_says(&machine.refusal(), &["found Rust 1.99.0", "made for Rust 1.96", "rustc-web", "sbf/README.md"]);
 }
 
 #[test]
 fn a_compiler_on_another_llvm_is_refused() {
     let machine = Machine::new();
     machine.rustc("1.96.0", "21.1.0");
-    assert_says(
-        &machine.refusal(),
-        &["LLVM 21.1.0", "LLVM 22", "sbf/README.md"],
-    );
+    assert_says(&machine.refusal(), &["LLVM 21.1.0", "LLVM 22", "sbf/README.md"]);
 }
 
 #[test]
 fn no_compiler_at_all_is_answered_with_how_to_get_one() {
     let machine = Machine::new();
     fs::remove_file(machine.at("rustc")).unwrap();
-    assert_says(
-        &machine.refusal(),
-        &["no Rust compiler", "Rust 1.96", "apt-get install rustc-web"],
-    );
+    assert_says(&machine.refusal(), &["no Rust compiler", "Rust 1.96", "apt-get install rustc-web"]);
 }
 
 #[test]
 fn a_standard_library_of_another_version_than_the_compilers_is_refused() {
     let machine = Machine::new();
     machine.sources("1.85.0");
-    assert_says(
-        &machine.refusal(),
-        &["sources in", "1.85.0", "1.96.0", "rust-web-src"],
-    );
+    assert_says(&machine.refusal(), &["sources in", "1.85.0", "1.96.0", "rust-web-src"]);
 }
 
 #[test]
 fn a_missing_standard_library_is_answered_with_how_to_get_it() {
     let machine = Machine::new();
     fs::remove_dir_all(machine.at("src/library")).unwrap();
-    assert_says(
-        &machine.refusal(),
-        &["no sources of Rust's standard library", "rust-web-src"],
-    );
+    assert_says(&machine.refusal(), &["no sources of Rust's standard library", "rust-web-src"]);
 }
 
 #[test]
 fn another_llvm_is_refused() {
     let machine = Machine::new();
     machine.llvm("19.1.7");
-    assert_says(
-        &machine.refusal(),
-        &["found LLVM 19.1.7", "LLVM 22", "llvm-22-dev"],
-    );
+    assert_says(&machine.refusal(), &["found LLVM 19.1.7", "LLVM 22", "llvm-22-dev"]);
 }
 
 #[test]
 fn a_standard_library_that_the_patch_does_not_fit_is_refused_and_leaves_nothing_half_made() {
     let machine = Machine::new();
-    for file in [
-        "hash/random.rs",
-        "sys/alloc/mod.rs",
-        "sys/io/error/mod.rs",
-        "sys/random/mod.rs",
-        "sys/thread_local/mod.rs",
-    ] {
+    for file in
+        ["hash/random.rs", "sys/alloc/mod.rs", "sys/io/error/mod.rs", "sys/random/mod.rs", "sys/thread_local/mod.rs"]
+    {
         let path = machine.at("src/library/std/src").join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "// another library\n").unwrap();
@@ -172,10 +137,7 @@ fn a_standard_library_that_the_patch_does_not_fit_is_refused_and_leaves_nothing_
     assert_eq!(ended.status.code(), Some(1));
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_says(&said, &["std-solana.patch does not apply", "sbf/README.md"]);
-    assert!(
-        !machine.at("home/1.96.0").exists(),
-        "a second run would take it for whole"
-    );
+    assert!(!machine.at("home/1.96.0").exists(), "a second run would take it for whole");
 }
 
 #[test]
@@ -186,27 +148,13 @@ fn where_cargo_build_sbf_is_installed_make_program_uses_it() {
     // Writes what it was asked for where the program would be.
     let stand_in = "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --manifest-path) crate=$2;; --sbf-out-dir) out=$2;; --arch) arch=$2;; esac; shift; done\nmkdir -p \"$out\"\nfor name in rebate_program sbf_selftest; do echo \"$arch $crate\" >\"$out/$name.so\"; done\n";
     fs::write(bin.join("cargo-build-sbf"), stand_in).unwrap();
-    fs::set_permissions(
-        bin.join("cargo-build-sbf"),
-        fs::Permissions::from_mode(0o755),
-    )
-    .unwrap();
+    fs::set_permissions(bin.join("cargo-build-sbf"), fs::Permissions::from_mode(0o755)).unwrap();
 
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let ended = Command::new(Path::new(ROOT).join("setup/program"))
-        .arg(machine.at("out"))
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    assert!(
-        ended.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ended.stderr)
-    );
+    let ended =
+        Command::new(Path::new(ROOT).join("setup/program")).arg(machine.at("out")).env("PATH", path).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     let built = |name: &str| fs::read_to_string(machine.at("out").join(name)).unwrap();
-    assert!(
-        built("rebate.so").starts_with("v3 ")
-            && built("rebate.so").contains("programs/rebate/Cargo.toml")
-    );
+    assert!(built("rebate.so").starts_with("v3 ") && built("rebate.so").contains("programs/rebate/Cargo.toml"));
     assert!(built("selftest.so").contains("sbf/selftest/Cargo.toml"));
 }

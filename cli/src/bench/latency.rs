@@ -48,10 +48,9 @@ pub async fn measure(arguments: &BenchArguments, rules: &RuleFile, report: &mut 
         let at = latencies.len().saturating_mul(percent).div_ceil(100).saturating_sub(1);
         latencies.get(at).copied().unwrap_or_default().as_secs_f64() * 1_000.0
     };
-    for (name, percent, goal) in [
-        ("latency.submit_to_api_ms.p50", 50, Goal::None),
-        ("latency.submit_to_api_ms.p99", 99, Goal::AtMost(1_500.0)),
-    ] {
+    for (name, percent, goal) in
+        [("latency.submit_to_api_ms.p50", 50, Goal::None), ("latency.submit_to_api_ms.p99", 99, Goal::AtMost(1_500.0))]
+    {
         report.add(
             Figure {
                 name,

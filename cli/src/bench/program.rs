@@ -40,8 +40,11 @@ pub async fn measure(
             name: "program.payment_cu",
             value: one.mean,
             unit: "CU",
-            note: format!("one payment of an existing user, a first-recharge ratio and a weekend fixed grant in force, \
-                     the second granting; {}", note(&one)),
+            note: format!(
+                "one payment of an existing user, a first-recharge ratio and a weekend fixed grant in force, \
+                     the second granting; {}",
+                note(&one)
+            ),
         },
         Goal::AtMost(5_000.0),
     );
@@ -81,10 +84,8 @@ pub async fn measure(
         },
         Goal::None,
     );
-    report.add(
-        Figure { name: "program.size_bytes", value: size as f64, unit: "bytes", note: String::new() },
-        Goal::None,
-    );
+    report
+        .add(Figure { name: "program.size_bytes", value: size as f64, unit: "bytes", note: String::new() }, Goal::None);
     Ok(())
 }
 

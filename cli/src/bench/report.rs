@@ -80,7 +80,8 @@ impl Report {
     /// # Errors
     /// If the file cannot be read or a line is no figure.
     pub fn include(&mut self, path: &Path) -> anyhow::Result<()> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read the figures in {}", path.display()))?;
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read the figures in {}", path.display()))?;
         for line in text.lines().filter(|line| line.starts_with('{')) {
             let mut figure: Map<String, Value> =
                 serde_json::from_str(line).with_context(|| format!("{}: not a figure: {line}", path.display()))?;

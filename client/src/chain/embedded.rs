@@ -189,8 +189,7 @@ impl State {
             .collect();
         let signature = meta.signature;
         self.svm.expire_blockhash();
-        let (parent_slot, parent_hash) =
-            self.blocks.last().map(|block| (block.slot, block.hash)).unwrap_or_default();
+        let (parent_slot, parent_hash) = self.blocks.last().map(|block| (block.slot, block.hash)).unwrap_or_default();
         self.blocks.push(Block {
             slot,
             hash: self.svm.latest_blockhash(),
@@ -245,4 +244,3 @@ impl Submit for EmbeddedChain {
         }
     }
 }
-

@@ -38,32 +38,23 @@ impl Account {
         let owner = fs::metadata(data).ok();
         if !me.is_root() {
             return match owner {
-                Some(owner) if owner.uid() != me.as_raw() => Err(LocalPostgresError::NotOurs {
-                    dir: data.to_owned(),
-                    owner: owner.uid(),
-                }),
+                Some(owner) if owner.uid() != me.as_raw() => {
+                    Err(LocalPostgresError::NotOurs { dir: data.to_owned(), owner: owner.uid() })
+                }
                 _ => Ok(Self::Own),
             };
         }
         if let Some(owner) = owner
             && owner.uid() != 0
         {
-            return Ok(Self::Other {
-                uid: owner.uid(),
-                gid: owner.gid(),
-            });
+            return Ok(Self::Other { uid: owner.uid(), gid: owner.gid() });
         }
         if as_root == AsRoot::Automatic && Self::Namespace.can_run("true", &[]) {
             return Ok(Self::Namespace);
         }
         ["postgres", "nobody"]
             .iter()
-            .filter_map(|name| {
-                Some(Self::Other {
-                    uid: number(name, "-u")?,
-                    gid: number(name, "-g")?,
-                })
-            })
+            .filter_map(|name| Some(Self::Other { uid: number(name, "-u")?, gid: number(name, "-g")? }))
             .find(|account| account.can_run("true", &[]))
             .ok_or(LocalPostgresError::NoAccount)
     }
@@ -75,9 +66,7 @@ impl Account {
             Self::Namespace => {
                 // The numbers are not 0, nothing else about them matters: outside, every file is still root's.
                 let mut command = Command::new("unshare");
-                command
-                    .args(["--user", "--map-user=1000", "--map-group=1000"])
-                    .arg(program);
+                command.args(["--user", "--map-user=1000", "--map-group=1000"]).arg(program);
                 command
             }
             Self::Other { uid, gid } => {
@@ -91,10 +80,7 @@ impl Account {
     /// The numbers of user and group that own the files.
     pub fn owner(&self) -> (u32, u32) {
         match self {
-            Self::Own | Self::Namespace => (
-                rustix::process::geteuid().as_raw(),
-                rustix::process::getegid().as_raw(),
-            ),
+            Self::Own | Self::Namespace => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
             Self::Other { uid, gid } => (*uid, *gid),
         }
     }
@@ -103,14 +89,10 @@ impl Account {
     /// because a folder above it is closed to that account, gets one in `/var/tmp`, with a link to it in `dir`'s place.
     pub fn settle(&self, dir: &Path) -> Result<PathBuf, LocalPostgresError> {
         // Another process may be doing the same. The folder above stays, whatever becomes of this one.
-        let above = dir
-            .parent()
-            .filter(|above| !above.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(above).map_err(LocalPostgresError::file("make", above))?;
         let lock = fs::File::open(above).map_err(LocalPostgresError::file("open", above))?;
-        lock.lock()
-            .map_err(LocalPostgresError::file("lock", above))?;
+        lock.lock().map_err(LocalPostgresError::file("lock", above))?;
         fs::create_dir_all(dir).map_err(LocalPostgresError::file("make", dir))?;
         let home = fs::canonicalize(dir).map_err(LocalPostgresError::file("find", dir))?;
         self.own(&home)?;
@@ -118,10 +100,7 @@ impl Account {
             return Ok(home);
         }
         if home.join("data").exists() {
-            return Err(LocalPostgresError::Unreachable {
-                dir: home,
-                user: self.owner().0,
-            });
+            return Err(LocalPostgresError::Unreachable { dir: home, user: self.owner().0 });
         }
         let elsewhere = private_name(Path::new("/var/tmp"), &home);
         make_private(&elsewhere, self.owner())?;
@@ -177,10 +156,6 @@ fn hand_over(path: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
 
 /// A user's number, as the program `id` tells it.
 fn number(name: &str, which: &str) -> Option<u32> {
-    let told = Command::new("id")
-        .args([which, name])
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let told = Command::new("id").args([which, name]).stderr(Stdio::null()).output().ok()?;
     String::from_utf8(told.stdout).ok()?.trim().parse().ok()
 }

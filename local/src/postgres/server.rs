@@ -47,17 +47,10 @@ impl Server {
         let account = Account::choose(&dir.join("data"), settings.as_root)?;
         let home = account.settle(dir)?;
         let (socket_dir, socket_dir_is_temporary) = socket::folder(&home, account.owner())?;
-        let cluster = Cluster {
-            data: home.join("data"),
-            log: home.join("postgres.log"),
-            home,
-            socket_dir,
-            account,
-        };
+        let cluster = Cluster { data: home.join("data"), log: home.join("postgres.log"), home, socket_dir, account };
 
         let lock_path = cluster.home.join("owner.lock");
-        let lock =
-            File::create(&lock_path).map_err(LocalPostgresError::file("open", &lock_path))?;
+        let lock = File::create(&lock_path).map_err(LocalPostgresError::file("open", &lock_path))?;
         let deadline = Instant::now() + START;
         loop {
             match lock.try_lock() {
@@ -67,11 +60,7 @@ impl Server {
                 }
                 // Somebody else starts it, runs it or stops it.
                 Err(TryLockError::WouldBlock) if cluster.is_ready() => {
-                    return Ok(Self {
-                        home: cluster.home,
-                        socket_dir: cluster.socket_dir,
-                        owned: None,
-                    });
+                    return Ok(Self { home: cluster.home, socket_dir: cluster.socket_dir, owned: None });
                 }
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -86,17 +75,8 @@ impl Server {
                 (Pid::from_child(&child), Some(child))
             }
         };
-        let owned = Owned {
-            pid,
-            child,
-            socket_dir_is_temporary,
-            _lock: lock,
-        };
-        Ok(Self {
-            home: cluster.home,
-            socket_dir: cluster.socket_dir,
-            owned: Some(owned),
-        })
+        let owned = Owned { pid, child, socket_dir_is_temporary, _lock: lock };
+        Ok(Self { home: cluster.home, socket_dir: cluster.socket_dir, owned: Some(owned) })
     }
 
     pub fn socket_dir(&self) -> &Path {
@@ -121,11 +101,7 @@ impl Server {
         while owned.is_running(&self.home.join("data")) {
             if Instant::now() > deadline {
                 let pid = owned.pid.as_raw_nonzero().get();
-                return Err(LocalPostgresError::DidNotStop {
-                    dir: self.home.clone(),
-                    pid,
-                    seconds: STOP.as_secs(),
-                });
+                return Err(LocalPostgresError::DidNotStop { dir: self.home.clone(), pid, seconds: STOP.as_secs() });
             }
             sleep(LOOK);
         }
@@ -200,19 +176,12 @@ impl Cluster {
         }
         let unfinished = self.home.join("data.new");
         if unfinished.exists() {
-            fs::remove_dir_all(&unfinished)
-                .map_err(LocalPostgresError::file("remove", &unfinished))?;
+            fs::remove_dir_all(&unfinished).map_err(LocalPostgresError::file("remove", &unfinished))?;
         }
         let initdb = Programs::find(&self.data)?.initdb();
         let mut command = self.account.command(&initdb);
         command
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--no-locale",
-                "--pgdata",
-            ])
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--pgdata"])
             .arg(&unfinished);
         if settings.is("fsync", "off") {
             command.arg("--no-sync");
@@ -222,26 +191,16 @@ impl Cluster {
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| LocalPostgresError::Program {
-                program: initdb.display().to_string(),
-                source,
-            })?;
+            .map_err(|source| LocalPostgresError::Program { program: initdb.display().to_string(), source })?;
         if !made.status.success() {
             let said = last_lines(&String::from_utf8_lossy(&made.stderr));
             let _half_made = fs::remove_dir_all(&unfinished);
-            return Err(LocalPostgresError::Initdb {
-                dir: self.home.clone(),
-                said,
-            });
+            return Err(LocalPostgresError::Initdb { dir: self.home.clone(), said });
         }
         fs::rename(&unfinished, &self.data).map_err(LocalPostgresError::file("rename", &unfinished))
     }
 
-    fn spawn_until_ready(
-        &self,
-        settings: &Settings,
-        deadline: Instant,
-    ) -> Result<Child, LocalPostgresError> {
+    fn spawn_until_ready(&self, settings: &Settings, deadline: Instant) -> Result<Child, LocalPostgresError> {
         let mut child = self.spawn(settings)?;
         loop {
             if self.named_process() == Some(Pid::from_child(&child)) && self.is_ready() {
@@ -251,10 +210,7 @@ impl Cluster {
                 Ok(None) => {}
                 Ok(Some(_)) => break,
                 Err(error) => {
-                    return Err(LocalPostgresError::file(
-                        "wait for the server of",
-                        &self.data,
-                    )(error));
+                    return Err(LocalPostgresError::file("wait for the server of", &self.data)(error));
                 }
             }
             if let Err(late) = self.wait(deadline) {
@@ -264,26 +220,20 @@ impl Cluster {
             }
         }
         let said = last_lines(&fs::read_to_string(&self.log).unwrap_or_default());
-        Err(LocalPostgresError::DidNotStart {
-            dir: self.home.clone(),
-            log: self.log.clone(),
-            said,
-        })
+        Err(LocalPostgresError::DidNotStart { dir: self.home.clone(), log: self.log.clone(), said })
     }
 
     fn spawn(&self, settings: &Settings) -> Result<Child, LocalPostgresError> {
         let postgres = Programs::find(&self.data)?.postgres();
         let log = File::create(&self.log).map_err(LocalPostgresError::file("write", &self.log))?;
-        let also = log
-            .try_clone()
-            .map_err(LocalPostgresError::file("write", &self.log))?;
+        let also = log.try_clone().map_err(LocalPostgresError::file("write", &self.log))?;
         let mut command = self.account.command(&postgres);
-        command
-            .arg("-D")
-            .arg(&self.data)
-            .arg("-k")
-            .arg(&self.socket_dir)
-            .args(["-p", "5432", "-c", "listen_addresses="]);
+        command.arg("-D").arg(&self.data).arg("-k").arg(&self.socket_dir).args([
+            "-p",
+            "5432",
+            "-c",
+            "listen_addresses=",
+        ]);
         for (name, value) in &settings.parameters {
             command.arg("-c").arg(format!("{name}={value}"));
         }
@@ -296,10 +246,7 @@ impl Cluster {
             // Ctrl-C in a terminal is for us, who stop the server when its users are done.
             .process_group(0)
             .spawn()
-            .map_err(|source| LocalPostgresError::Program {
-                program: postgres.display().to_string(),
-                source,
-            })
+            .map_err(|source| LocalPostgresError::Program { program: postgres.display().to_string(), source })
     }
 
     /// Whether a server accepts connections: it says so in its file, and somebody listens.
@@ -307,23 +254,13 @@ impl Cluster {
         let Ok(file) = fs::read_to_string(self.pid_file()) else {
             return false;
         };
-        file.lines()
-            .nth(7)
-            .is_some_and(|status| status.trim() == "ready")
+        file.lines().nth(7).is_some_and(|status| status.trim() == "ready")
             && UnixStream::connect(socket::socket(&self.socket_dir)).is_ok()
     }
 
     /// The process that the cluster's file names, alive or not.
     fn named_process(&self) -> Option<Pid> {
-        Pid::from_raw(
-            fs::read_to_string(self.pid_file())
-                .ok()?
-                .lines()
-                .next()?
-                .trim()
-                .parse()
-                .ok()?,
-        )
+        Pid::from_raw(fs::read_to_string(self.pid_file()).ok()?.lines().next()?.trim().parse().ok()?)
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -340,11 +277,7 @@ impl Cluster {
     fn wait(&self, deadline: Instant) -> Result<(), LocalPostgresError> {
         if Instant::now() > deadline {
             let (dir, log) = (self.home.clone(), self.log.clone());
-            return Err(LocalPostgresError::Slow {
-                dir,
-                log,
-                seconds: START.as_secs(),
-            });
+            return Err(LocalPostgresError::Slow { dir, log, seconds: START.as_secs() });
         }
         sleep(LOOK);
         Ok(())
@@ -357,8 +290,7 @@ fn is_server(pid: Pid, data: &Path) -> bool {
         Ok(arguments) => {
             let mut arguments = arguments.split(|byte| *byte == 0);
             let program = arguments.next().unwrap_or_default();
-            program.ends_with(b"postgres")
-                && arguments.any(|argument| argument == data.as_os_str().as_encoded_bytes())
+            program.ends_with(b"postgres") && arguments.any(|argument| argument == data.as_os_str().as_encoded_bytes())
         }
         // No such process, or a system without /proc, where its being alive has to do.
         Err(_) => !Path::new("/proc/self").exists() && test_kill_process(pid).is_ok(),
@@ -368,15 +300,10 @@ fn is_server(pid: Pid, data: &Path) -> bool {
 /// Whether a process of the cluster in `data` is left: every one works in that folder, and nothing else does.
 fn is_worked_in(data: &Path) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter_map(|process| fs::read_link(process.path().join("cwd")).ok())
-        .any(|folder| folder == data)
+    processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok()).any(|folder| folder == data)
 }
 
 fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(6)..].join("\n")
 }

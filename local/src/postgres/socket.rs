@@ -16,10 +16,7 @@ const NAME: &str = ".s.PGSQL.5432";
 const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// A folder for the socket of the cluster in `home`; true if it lies outside and goes when the server stops.
-pub(super) fn folder(
-    home: &Path,
-    owner: (u32, u32),
-) -> Result<(PathBuf, bool), LocalPostgresError> {
+pub(super) fn folder(home: &Path, owner: (u32, u32)) -> Result<(PathBuf, bool), LocalPostgresError> {
     if fits(home) {
         return Ok((home.to_owned(), false));
     }
@@ -31,10 +28,7 @@ pub(super) fn folder(
         }
     }
     let [temporary, _] = temporary;
-    Err(LocalPostgresError::PathTooLong {
-        dir: home.to_owned(),
-        temporary,
-    })
+    Err(LocalPostgresError::PathTooLong { dir: home.to_owned(), temporary })
 }
 
 fn fits(dir: &Path) -> bool {
@@ -49,16 +43,9 @@ pub(super) fn socket(dir: &Path) -> PathBuf {
 /// The URL of the database `postgres` behind the socket. The path stands where the host would, the port is written out
 /// because drivers would otherwise take it from `PGPORT`.
 pub(super) fn address(dir: &Path) -> Result<Url, LocalPostgresError> {
-    let host: String = dir
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .map(|byte| format!("%{byte:02X}"))
-        .collect();
-    Url::parse(&format!("postgres://postgres@{host}:5432/postgres")).map_err(|error| {
-        LocalPostgresError::BadUrl {
-            reason: format!("{error} in the socket's path {}", dir.display()),
-        }
+    let host: String = dir.as_os_str().as_encoded_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
+    Url::parse(&format!("postgres://postgres@{host}:5432/postgres")).map_err(|error| LocalPostgresError::BadUrl {
+        reason: format!("{error} in the socket's path {}", dir.display()),
     })
 }
 
@@ -72,17 +59,15 @@ pub(super) fn private_name(base: &Path, home: &Path) -> PathBuf {
 /// Makes a folder of mode 0700 in a place where others may write too, or makes sure that the one there is ours.
 pub(super) fn make_private(dir: &Path, (uid, gid): (u32, u32)) -> Result<(), LocalPostgresError> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => std::os::unix::fs::chown(dir, Some(uid), Some(gid))
-            .map_err(LocalPostgresError::file("hand over", dir)),
+        Ok(()) => {
+            std::os::unix::fs::chown(dir, Some(uid), Some(gid)).map_err(LocalPostgresError::file("hand over", dir))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let found =
-                fs::symlink_metadata(dir).map_err(LocalPostgresError::file("look at", dir))?;
+            let found = fs::symlink_metadata(dir).map_err(LocalPostgresError::file("look at", dir))?;
             if found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0 {
                 Ok(())
             } else {
-                Err(LocalPostgresError::Unsafe {
-                    dir: dir.to_owned(),
-                })
+                Err(LocalPostgresError::Unsafe { dir: dir.to_owned() })
             }
         }
         Err(error) => Err(LocalPostgresError::file("make", dir)(error)),
@@ -97,10 +82,7 @@ mod tests {
     fn a_folder_with_spaces_and_umlauts_survives_the_url() {
         let url = address(Path::new("/tmp/ä b/50%")).unwrap();
         let options: sqlx::postgres::PgConnectOptions = url.as_str().parse().unwrap();
-        assert_eq!(
-            options.get_socket().unwrap(),
-            &PathBuf::from("/tmp/ä b/50%")
-        );
+        assert_eq!(options.get_socket().unwrap(), &PathBuf::from("/tmp/ä b/50%"));
         assert_eq!(options.get_port(), 5432);
     }
 
@@ -112,10 +94,7 @@ mod tests {
         let group = rustix::process::getegid().as_raw();
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        assert!(matches!(
-            make_private(&dir, (me, group)),
-            Err(LocalPostgresError::Unsafe { .. })
-        ));
+        assert!(matches!(make_private(&dir, (me, group)), Err(LocalPostgresError::Unsafe { .. })));
         fs::remove_dir(&dir).unwrap();
         make_private(&dir, (me, group)).unwrap();
         make_private(&dir, (me, group)).unwrap();

@@ -12,11 +12,8 @@ fn the_built_program_moves_balances_and_emits_the_event_by_self_cpi() {
     assert_eq!(platform.balance("u1"), 2_000, "20 % of 5 000 and the weekend's 1 000");
     let block = platform.chain.block(platform.chain.tip()).expect("the payment's block");
     let transaction = block.transactions.last().expect("the payment's transaction");
-    let own: Vec<_> = transaction
-        .inner
-        .iter()
-        .filter(|inner| transaction.accounts[usize::from(inner.program)] == PROGRAM)
-        .collect();
+    let own: Vec<_> =
+        transaction.inner.iter().filter(|inner| transaction.accounts[usize::from(inner.program)] == PROGRAM).collect();
     assert_eq!(own.len(), 1, "one self-CPI");
     assert!(own[0].data.starts_with(&TAG), "with the event tag");
     assert_eq!(transaction.events().expect("a known event").len(), 1);

@@ -6,6 +6,7 @@ mod idl;
 mod open_accounts;
 mod publish_rule;
 mod record_payments;
+mod recorder;
 mod register_oracle_key;
 mod set_paused;
 mod signed_message;

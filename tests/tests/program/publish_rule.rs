@@ -32,7 +32,10 @@ fn a_published_definition_is_in_its_event_in_full() {
     assert_eq!(event.effective_at, 3);
     let (_, rules) = platform.rule_book();
     assert_eq!(rules[0].name(), "first recharge 20%");
-    assert_eq!((rules[0].starts_at, rules[0].ends_at, rules[0].effective_at), (Timestamp(5), Timestamp(9), Timestamp(3)));
+    assert_eq!(
+        (rules[0].starts_at, rules[0].ends_at, rules[0].effective_at),
+        (Timestamp(5), Timestamp(9), Timestamp(3))
+    );
     assert_eq!(rules[0].effect(), Some(rule.effect.into()));
 }
 
@@ -101,7 +104,13 @@ fn a_definition_that_is_no_rule_is_refused_by_name() {
     let ratio = |bps, min, max| EffectEntry::Ratio { asset: 1, bps, min, max };
     let fixed = |asset, amount| EffectEntry::Fixed { asset, amount };
     let predicates = |count: u8| (0..count).map(|at| when(at, Field::Amount, Operator::Ge, 1)).collect();
-    let raw = |field, operator, value| rebate_client::event::PredicateEntry { clause: 0, negated: false, field, operator, value };
+    let raw = |field, operator, value| rebate_client::event::PredicateEntry {
+        clause: 0,
+        negated: false,
+        field,
+        operator,
+        value,
+    };
     let bad = [
         (RuleDefinition { name: String::new(), ..good.clone() }, "RuleName"),
         (RuleDefinition { name: "x".repeat(33), ..good.clone() }, "RuleName"),
@@ -109,11 +118,29 @@ fn a_definition_that_is_no_rule_is_refused_by_name() {
         (RuleDefinition { starts_at: 9, ends_at: 9, ..good.clone() }, "RuleSchedule"),
         (RuleDefinition { condition: predicates(13), ..good.clone() }, "TooManyPredicates"),
         (RuleDefinition { condition: vec![when(1, Field::Amount, Operator::Ge, 1)], ..good.clone() }, "ClauseOrder"),
-        (RuleDefinition { condition: vec![when(0, Field::Amount, Operator::Ge, 1), when(2, Field::Amount, Operator::Ge, 1)], ..good.clone() }, "ClauseOrder"),
-        (RuleDefinition { condition: vec![when(0, Field::Weekday, Operator::Eq, 8)], ..good.clone() }, "InvalidPredicate"),
-        (RuleDefinition { condition: vec![when(0, Field::Weekday, Operator::Any, 1)], ..good.clone() }, "InvalidPredicate"),
-        (RuleDefinition { condition: vec![when(0, Field::Amount, Operator::Any, 1)], ..good.clone() }, "InvalidPredicate"),
-        (RuleDefinition { condition: vec![when(0, Field::Product, Operator::Eq, 65_536)], ..good.clone() }, "InvalidPredicate"),
+        (
+            RuleDefinition {
+                condition: vec![when(0, Field::Amount, Operator::Ge, 1), when(2, Field::Amount, Operator::Ge, 1)],
+                ..good.clone()
+            },
+            "ClauseOrder",
+        ),
+        (
+            RuleDefinition { condition: vec![when(0, Field::Weekday, Operator::Eq, 8)], ..good.clone() },
+            "InvalidPredicate",
+        ),
+        (
+            RuleDefinition { condition: vec![when(0, Field::Weekday, Operator::Any, 1)], ..good.clone() },
+            "InvalidPredicate",
+        ),
+        (
+            RuleDefinition { condition: vec![when(0, Field::Amount, Operator::Any, 1)], ..good.clone() },
+            "InvalidPredicate",
+        ),
+        (
+            RuleDefinition { condition: vec![when(0, Field::Product, Operator::Eq, 65_536)], ..good.clone() },
+            "InvalidPredicate",
+        ),
         (RuleDefinition { condition: vec![raw(0, 1, 1)], ..good.clone() }, "InvalidPredicate"),
         (RuleDefinition { condition: vec![raw(5, 1, 1)], ..good.clone() }, "InvalidPredicate"),
         (RuleDefinition { condition: vec![raw(1, 0, 1)], ..good.clone() }, "InvalidPredicate"),
@@ -146,9 +173,11 @@ fn the_rule_book_grows_until_it_is_full() {
 #[test]
 fn nobody_but_the_admin_publishes() {
     let platform = TestPlatform::start();
-    let publish = instruction::publish_rule(&platform.pauser.pubkey(), &platform.addresses, &weekend_bonus(), Timestamp(0));
+    let publish =
+        instruction::publish_rule(&platform.pauser.pubkey(), &platform.addresses, &weekend_bonus(), Timestamp(0));
     assert_eq!(refusal(platform.run(&[publish], &[&platform.payer, &platform.pauser])), "NotAdmin");
-    let mut unsigned = instruction::publish_rule(&platform.admin.pubkey(), &platform.addresses, &weekend_bonus(), Timestamp(0));
+    let mut unsigned =
+        instruction::publish_rule(&platform.admin.pubkey(), &platform.addresses, &weekend_bonus(), Timestamp(0));
     unsigned.accounts[0].is_signer = false;
     assert!(platform.run(&[unsigned], &[&platform.payer]).is_err());
 }

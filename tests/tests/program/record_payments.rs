@@ -1,11 +1,6 @@
 //! Recording payments.
 
-use rebate_client::{
-    address::Addresses,
-    chain::SubmitError,
-    instruction,
-    platform_id,
-};
+use rebate_client::{address::Addresses, chain::SubmitError, instruction, platform_id};
 use rebate_core::{
     evaluate, journal,
     outcome::Reason,
@@ -31,11 +26,8 @@ fn the_first_recharge_and_the_weekend_are_granted_and_reported_with_balances() {
     assert_eq!(event.platform, platform.addresses.platform.to_bytes());
     assert_eq!((event.amount, event.paid_at, event.at, event.number), (5_000, NOON, NOON, 1));
     assert_eq!((event.product, event.streamer, event.session, event.tier, event.segments), (3, 4, 5, 6, 7));
-    let outcomes: Vec<_> = event
-        .outcomes
-        .iter()
-        .map(|o| (o.rule, o.version, o.reason, o.asset, o.amount, o.before, o.after))
-        .collect();
+    let outcomes: Vec<_> =
+        event.outcomes.iter().map(|o| (o.rule, o.version, o.reason, o.asset, o.amount, o.before, o.after)).collect();
     assert_eq!(outcomes, [(1, 1, 0, 1, 1_000, 0, 1_000), (2, 1, 0, 1, 1_000, 1_000, 2_000)]);
 
     let (book, rules) = platform.rule_book();
@@ -82,7 +74,8 @@ fn an_order_of_another_user_is_a_duplicate_too() {
 #[test]
 fn in_a_batch_a_refused_record_changes_nothing_and_the_others_go_on() {
     let platform = TestPlatform::with_sample_rules();
-    let batch = [payment("A1", "u1", 5_000), payment("A1", "u1", 7_000), payment("A2", "u2", 0), payment("A3", "u1", 100)];
+    let batch =
+        [payment("A1", "u1", 5_000), payment("A1", "u1", 7_000), payment("A2", "u2", 0), payment("A3", "u1", 100)];
     let executed = platform.pay(&batch).expect("two of four");
 
     let orders: Vec<_> = platform.recorded().iter().map(|event| event.order).collect();
@@ -258,7 +251,11 @@ fn the_page_of_another_shard_is_refused() {
     let setup = [
         instruction::create_platform(&payer, &sharded),
         instruction::register_oracle_key(
-            &platform.admin.pubkey(), &addresses, &platform.oracle.pubkey(), Timestamp(0), Timestamp(0),
+            &platform.admin.pubkey(),
+            &addresses,
+            &platform.oracle.pubkey(),
+            Timestamp(0),
+            Timestamp(0),
         ),
         instruction::open_user(&payer, &addresses, &paid.user),
         instruction::open_order_page(&payer, &addresses, day, 0, 8),

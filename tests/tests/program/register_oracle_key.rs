@@ -8,9 +8,8 @@ use solana_program::pubkey::Pubkey;
 use solana_signer::Signer;
 
 fn register(platform: &TestPlatform, signer: &Keypair, key: &Pubkey, from: i64, until: i64) -> &'static str {
-    let register = instruction::register_oracle_key(
-        &signer.pubkey(), &platform.addresses, key, Timestamp(from), Timestamp(until),
-    );
+    let register =
+        instruction::register_oracle_key(&signer.pubkey(), &platform.addresses, key, Timestamp(from), Timestamp(until));
     match platform.run(&[register], &[&platform.payer, signer]) {
         Ok(_) => "registered",
         refused => refusal(refused),
@@ -44,7 +43,11 @@ fn nobody_but_the_admin_registers_a_key() {
 fn the_admin_must_sign() {
     let platform = TestPlatform::start();
     let mut register = instruction::register_oracle_key(
-        &platform.admin.pubkey(), &platform.addresses, &Pubkey::new_unique(), Timestamp(0), Timestamp(0),
+        &platform.admin.pubkey(),
+        &platform.addresses,
+        &Pubkey::new_unique(),
+        Timestamp(0),
+        Timestamp(0),
     );
     register.accounts[0].is_signer = false;
     assert!(platform.run(&[register], &[&platform.payer]).is_err());
@@ -81,7 +84,11 @@ fn the_journal_of_another_platform_is_refused() {
     );
     platform.run(&[create], &[&platform.payer]).expect("another platform");
     let mut register = instruction::register_oracle_key(
-        &platform.admin.pubkey(), &platform.addresses, &Pubkey::new_unique(), Timestamp(0), Timestamp(0),
+        &platform.admin.pubkey(),
+        &platform.addresses,
+        &Pubkey::new_unique(),
+        Timestamp(0),
+        Timestamp(0),
     );
     register.accounts[2].pubkey = Addresses::of(2).journal;
     assert_eq!(refusal(platform.run(&[register], &[&platform.payer, &platform.admin])), "WrongPlatform");

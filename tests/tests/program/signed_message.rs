@@ -118,10 +118,8 @@ fn the_signature_must_stand_in_the_instruction_just_before() {
         &platform.addresses,
         &rebate_client::platform_id::unkeyed_user("somebody else"),
     );
-    let result = platform.run(
-        &[instruction::ed25519(&signed), between, record(&platform, &payment)],
-        &[&platform.payer],
-    );
+    let result =
+        platform.run(&[instruction::ed25519(&signed), between, record(&platform, &payment)], &[&platform.payer]);
     assert_eq!(refusal(result), "NoSignature");
     assert_nothing_happened(&platform);
 }
@@ -183,7 +181,11 @@ fn a_padding_byte_that_is_not_zero_is_refused() {
 
 /// An Ed25519 instruction that verifies `honest` (placed further back), while the bytes at the usual places are
 /// `shown`.
-fn split_view(shown: &SignedMessage, honest: &SignedMessage, fields: impl FnOnce([u16; 7], u16) -> [u16; 7]) -> Instruction {
+fn split_view(
+    shown: &SignedMessage,
+    honest: &SignedMessage,
+    fields: impl FnOnce([u16; 7], u16) -> [u16; 7],
+) -> Instruction {
     const HERE: u16 = u16::MAX;
     let size = u16::try_from(shown.message.len()).expect("a short message");
     let behind = 112 + size;
@@ -311,12 +313,18 @@ fn a_message_for_another_program_is_refused() {
 #[test]
 fn a_message_for_another_platform_is_refused_even_from_a_shared_oracle() {
     let (platform, payment, _) = ready();
-    let create =
-        instruction::create_platform(&platform.payer.pubkey(), &settings(2, &platform.admin.pubkey(), &platform.pauser.pubkey()));
+    let create = instruction::create_platform(
+        &platform.payer.pubkey(),
+        &settings(2, &platform.admin.pubkey(), &platform.pauser.pubkey()),
+    );
     platform.run(&[create], &[&platform.payer]).expect("a second platform");
     let other = Addresses::of(2);
     let register = instruction::register_oracle_key(
-        &platform.admin.pubkey(), &other, &platform.oracle.pubkey(), Timestamp(0), Timestamp(0),
+        &platform.admin.pubkey(),
+        &other,
+        &platform.oracle.pubkey(),
+        Timestamp(0),
+        Timestamp(0),
     );
     platform.run(&[register], &[&platform.admin]).expect("the same key there");
     let signed = oracle::sign(&platform.oracle, &other.platform, &[payment]).expect("a message");

@@ -1,0 +1,13 @@
+//! What the client reads from a chain and writes to one, without a chain.
+#![expect(clippy::unwrap_used, reason = "a test may fail by any panic")]
+
+mod account;
+mod address;
+mod block;
+mod error;
+mod event;
+mod explorer;
+mod instruction;
+mod node;
+mod platform_id;
+mod recorder;
