@@ -1,5 +1,4 @@
 //! The interface that clients in other languages are made from.
-#![expect(clippy::unwrap_used, reason = "a test may fail by any panic")]
 
 use std::process::Command;
 
