@@ -85,12 +85,15 @@ async fn carry(
         let mut buffer = vec![0; 65_536];
         loop {
             let read = tokio::select! {
-                read = from_server.read(&mut buffer) => read.ok()?,
+                // The stop comes before the request that is cut off is sent. An answer that is there as well is that
+                // request's already.
+                biased;
                 // The rest of the answers belongs to the request that is cut off.
                 _ = &mut stopped => {
                     let _ = from_server.read(&mut buffer).await;
                     return None::<()>;
                 }
+                read = from_server.read(&mut buffer) => read.ok()?,
             };
             if read == 0 {
                 return None;
