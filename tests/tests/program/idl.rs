@@ -501,3 +501,10 @@ fn accounts_agree(instruction: &str, of_client: &Instruction, of_idl: &Value, ad
         }
     }
 }
+
+#[test]
+fn anchor_builds_and_tests_the_program_at_the_clients_address() {
+    let anchor = include_str!("../../../Anchor.toml");
+    let address = format!("rebate_program = \"{PROGRAM}\"");
+    assert!(anchor.contains(&address), "Anchor.toml has {address}");
+}
