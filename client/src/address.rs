@@ -4,7 +4,7 @@ use rebate_core::{
     order,
     payment::Payment,
     time,
-    units::{Day, OrderHash, UserKey},
+    units::{Day, UserKey},
 };
 use solana_program::pubkey::Pubkey;
 use std::sync::LazyLock;
@@ -75,10 +75,5 @@ impl Addresses {
     /// belongs to day 0; the program refuses it as too late.
     pub fn page_of(payment: &Payment, shards: u16) -> (Day, u16) {
         (time::utc_day(payment.paid_at).unwrap_or(Day(0)), order::shard(&payment.order, shards))
-    }
-
-    /// The hash under which an order number is known on chain.
-    pub fn order(order: &str) -> OrderHash {
-        OrderHash::of(order)
     }
 }

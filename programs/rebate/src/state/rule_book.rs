@@ -5,7 +5,7 @@ use crate::error::RebateError;
 use anchor_lang::{accounts::Slab, prelude::*};
 use rebate_core::{
     rule::Rule,
-    units::{RuleId, RuleVersion, Timestamp},
+    units::{RuleVersion, Timestamp},
 };
 
 /// How many rule versions a book can hold.
@@ -55,9 +55,4 @@ pub fn insert(book: &mut RuleBookAccount, rule: Rule) -> Result<()> {
 /// accepted yet, since then nobody has paid under the rules.
 pub fn may_take_effect(book: &RuleBook, effective_at: Timestamp, now: Timestamp, timelock: u32) -> bool {
     book.payments == 0 || effective_at.0 >= now.0.saturating_add(i64::from(timelock))
-}
-
-/// The last version of a rule, 0 if it was never published.
-pub fn last_version(rules: &[Rule], id: RuleId) -> RuleVersion {
-    rules.iter().filter(|rule| rule.id == id).map(|rule| rule.version).max().unwrap_or(RuleVersion(0))
 }
