@@ -11,8 +11,8 @@ use rebate_local::{Settings, run_with_postgres};
 #[derive(Parser)]
 #[command(name = "rebate-local")]
 enum Command {
-    /// Runs COMMAND with DATABASE_URL set to a private Postgres, which stops afterwards. A DATABASE_URL that is set
-    /// already stays as it is.
+    /// Runs COMMAND with DATABASE_URL set to a private Postgres, which stops with the last command that uses it. A
+    /// DATABASE_URL that is set already stays as it is.
     Postgres {
         /// The cluster's folder; made if there is none.
         #[arg(long, default_value = ".local/postgres")]

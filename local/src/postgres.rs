@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! DIR/            mode 0700
-//!   owner.lock    held by the process that stops the server when it ends
+//!   change.lock   held by a process while it starts, joins or stops the server
+//!   users.lock    shared by all that use the server
 //!   data/         the cluster
 //!   postgres.log  what the server said since it was last started
 //!   .s.PGSQL.5432 the socket, where the path is short enough for one
 //! ```
 //!
-//! A process that finds a server of the folder running uses it. Who holds `owner.lock` stops it; the lock goes with its
-//! process, however that ends, so the next one finds out whether it inherits a server.
+//! A process that finds a server of the folder running uses it, whoever started it, and holds a shared lock on
+//! `users.lock` for as long as it does. Who ends and finds that nobody holds one any more stops the server. The locks go
+//! with their processes, however those end: a server whose users were all killed runs on until the next one has come and
+//! gone.
 
 mod account;
 mod error;
@@ -66,7 +69,7 @@ impl Settings {
 
 /// A Postgres to work with: one of our own, or the one that `DATABASE_URL` names.
 ///
-/// Dropping it stops the server if this process owns it; that takes a moment and blocks.
+/// Dropping it stops a private server, unless somebody else uses it, too; that takes a moment and blocks.
 #[derive(Debug)]
 pub struct LocalPostgres {
     address: Url,
@@ -130,11 +133,6 @@ impl LocalPostgres {
         self.server.is_some()
     }
 
-    /// Whether the server stops with this value.
-    pub fn is_owned(&self) -> bool {
-        self.server.as_ref().is_some_and(Server::is_owned)
-    }
-
     /// Makes a database, unless it is there already.
     pub async fn create_database(&self, name: &str) -> Result<(), LocalPostgresError> {
         // Out of template0, to which nobody connects: a connection to template1 would make this fail.
@@ -162,7 +160,7 @@ impl LocalPostgres {
         connection.close().await
     }
 
-    /// Stops the server if this process owns it, and says if that failed, which dropping cannot.
+    /// Stops a private server, unless somebody else uses it, and says if that failed, which dropping cannot.
     pub fn stop(mut self) -> Result<(), LocalPostgresError> {
         self.server.take().map_or(Ok(()), Server::stop)
     }

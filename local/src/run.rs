@@ -39,7 +39,8 @@ pub enum RunError {
 }
 
 /// Runs `command` with `DATABASE_URL` set to a database on a private Postgres in `dir`, or as it is where it is set
-/// already, and returns the command's exit code, as a shell would tell it. A server started for it stops after it.
+/// already, and returns the command's exit code, as a shell would tell it. The server stops after it, unless somebody else
+/// uses it.
 ///
 /// With `migrations`, the database is one of the command's own, made from the migrations in that folder, on the same
 /// server. It goes after the command.

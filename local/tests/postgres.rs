@@ -6,9 +6,12 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use rebate_local::{AsRoot, LocalPostgres, LocalPostgresError, Settings};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process, test_kill_process};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -43,11 +46,11 @@ impl Place {
 
     /// A process of its own that has the server until it is told to end, or is killed.
     fn start_in_another_process(&self) -> Child {
-        let mut owner = command(&self.dir, "echo up; exec cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut process = command(&self.dir, "echo up; exec cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(owner.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
-        owner
+        process
     }
 
     fn server(&self) -> Pid {
@@ -77,6 +80,12 @@ fn command(dir: &Path, line: &str) -> Command {
     command
 }
 
+/// Ends a process that waits for the end of its input.
+fn end(mut process: Child) {
+    drop(process.stdin.take());
+    assert!(process.wait().unwrap().success());
+}
+
 async fn run(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
@@ -95,7 +104,7 @@ const READ: &str = "SELECT note FROM kept";
 async fn a_database_is_made_once_and_used_over_a_socket_that_nobody_else_reaches() {
     let place = Place::new();
     let postgres = place.start();
-    assert!(postgres.is_private() && postgres.is_owned());
+    assert!(postgres.is_private());
     for _ in 0..2 {
         postgres.create_database("a name with \"quotes\"").await.unwrap();
     }
@@ -113,23 +122,152 @@ async fn a_dropped_server_has_stopped_and_its_data_is_there_the_next_time() {
     run(&postgres.url("postgres"), WRITE).await;
     drop(postgres);
     assert!(!place.has_server());
-    assert!(rustix::process::test_kill_process(server).is_err());
+    assert!(test_kill_process(server).is_err());
     assert_eq!(read(&place.start().url("postgres"), READ).await, "still here");
 }
 
 #[tokio::test]
 async fn who_joins_a_running_server_leaves_it_running() {
     let place = Place::new();
-    let mut owner = place.start_in_another_process();
-    let guest = place.start();
-    assert!(guest.is_private() && !guest.is_owned());
-    drop(guest);
-    let guest = place.start();
-    run(&guest.url("postgres"), WRITE).await;
+    let starter = place.start_in_another_process();
+    let server = place.server();
+    for _ in 0..2 {
+        let guest = place.start();
+        assert!(guest.is_private());
+        assert_eq!(read(&guest.url("postgres"), "SELECT 'reached'").await, "reached");
+        drop(guest);
+        assert_eq!(place.server(), server);
+        assert!(test_kill_process(server).is_ok());
+    }
 
-    drop(owner.stdin.take());
-    assert!(owner.wait().unwrap().success());
-    assert!(!place.has_server(), "the owner stops it");
+    end(starter);
+    assert!(!place.has_server(), "the last one stops it");
+    assert!(test_kill_process(server).is_err());
+}
+
+#[tokio::test]
+async fn who_started_a_server_leaves_it_running_for_who_joined_and_the_last_one_stops_it() {
+    let place = Place::new();
+    let starter = place.start_in_another_process();
+    let server = place.server();
+    let (guest, last) = (place.start(), place.start_in_another_process());
+    let mut busy = PgConnection::connect(&guest.url("postgres")).await.unwrap();
+    let mut transaction = busy.begin().await.unwrap();
+    sqlx::raw_sql(WRITE).execute(&mut *transaction).await.unwrap();
+
+    end(starter);
+    transaction.commit().await.expect("nobody ended the connection");
+    busy.close().await.unwrap();
+    assert_eq!(read(&guest.url("postgres"), READ).await, "still here");
+    let url = guest.url("postgres");
+    guest.stop().unwrap();
+    assert_eq!(read(&url, READ).await, "still here", "it goes on for the last one");
+    assert_eq!(place.server(), server);
+
+    end(last);
+    assert!(!place.has_server(), "the last one stops it");
+    assert!(PgConnection::connect(&url).await.is_err());
+}
+
+#[tokio::test]
+async fn two_values_in_one_process_share_one_server_and_the_last_one_stops_it() {
+    let place = Place::new();
+    let (one, other) = (place.start(), place.start());
+    let server = place.server();
+    drop(one);
+    assert_eq!(read(&other.url("postgres"), "SELECT 'reached'").await, "reached");
+    assert_eq!(place.server(), server);
+    drop(other);
+    assert!(!place.has_server());
+
+    let (mut keeps, mut others) = (place.start(), place.start());
+    for _ in 0..3 {
+        drop(std::mem::replace(&mut others, place.start()));
+        std::mem::swap(&mut keeps, &mut others);
+        assert_eq!(read(&keeps.url("postgres"), "SELECT 'reached'").await, "reached");
+    }
+    drop((keeps, others));
+    assert!(!place.has_server());
+}
+
+#[tokio::test]
+async fn a_server_whose_starter_was_killed_goes_on_for_who_joined_and_stops_with_it() {
+    let place = Place::new();
+    let mut starter = place.start_in_another_process();
+    let server = place.server();
+    let guest = place.start();
+    starter.kill().unwrap();
+    starter.wait().unwrap();
+
+    let came_and_went = place.start();
+    assert_eq!(place.server(), server);
+    came_and_went.stop().unwrap();
+    assert_eq!(read(&guest.url("postgres"), "SELECT 'reached'").await, "reached");
+    guest.stop().unwrap();
+    assert!(!place.has_server(), "the last one stops it");
+}
+
+#[tokio::test]
+async fn a_server_that_crashed_under_its_users_is_started_by_the_next_and_stopped_by_the_last() {
+    let place = Place::new();
+    let starter = place.start_in_another_process();
+    let crashed = place.server();
+    kill_process(crashed, Signal::KILL).unwrap();
+    let next = place.start();
+    assert_ne!(place.server(), crashed);
+    run(&next.url("postgres"), WRITE).await;
+    next.stop().unwrap();
+    assert!(test_kill_process(place.server()).is_ok(), "the first one may use it again");
+
+    end(starter);
+    assert!(!place.has_server());
+    assert_eq!(read(&place.start().url("postgres"), READ).await, "still here");
+}
+
+#[test]
+fn processes_that_start_and_end_at_random_all_have_their_server_for_as_long_as_they_live() {
+    let place = Place::new();
+    let lives = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for number in 0..6 {
+            let (place, lives) = (&place, &lives);
+            scope.spawn(move || {
+                let mut random = Random(number);
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                for _ in 0..12 {
+                    thread::sleep(Duration::from_millis(random.below(300)));
+                    runtime.block_on(live(place, &mut random));
+                    lives.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(lives.into_inner(), 6 * 12);
+    assert!(!place.has_server(), "the last one stops it");
+}
+
+/// A process with the server, whose one connection must last as long as the process.
+async fn live(place: &Place, random: &mut Random) {
+    let mut process = command(&place.dir, "echo $DATABASE_URL; exec cat").stdin(Stdio::piped()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    let mut connection = PgConnection::connect(url.trim()).await.unwrap();
+    for _ in 0..random.below(6) {
+        let query = sqlx::query("SELECT pg_sleep($1)").bind(random.below(60) as f64 / 1000.0);
+        query.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    end(process);
+}
+
+/// Numbers that look random, the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
 }
 
 #[tokio::test]
@@ -153,11 +291,10 @@ async fn a_cluster_left_behind_by_a_killed_process_starts_again() {
     owner.wait().unwrap();
 
     let postgres = place.start();
-    assert!(postgres.is_owned(), "somebody has to stop it");
     assert_eq!(place.server(), server, "it was running all the time");
     run(&postgres.url("postgres"), WRITE).await;
     postgres.stop().unwrap();
-    assert!(!place.has_server());
+    assert!(!place.has_server(), "somebody has to stop it");
 }
 
 #[tokio::test]
@@ -244,7 +381,10 @@ async fn a_folder_whose_path_is_too_long_for_a_socket_gets_a_private_one_elsewhe
     assert!(!place.dir.join(".s.PGSQL.5432").exists());
     let sockets = PathBuf::from(read(&postgres.url("postgres"), "SHOW unix_socket_directories").await);
     assert_eq!(fs::metadata(&sockets).unwrap().mode() & 0o777, 0o700);
+    let also = place.start();
     drop(postgres);
+    assert_eq!(read(&also.url("postgres"), "SELECT 'reached'").await, "reached");
+    drop(also);
     assert!(!sockets.exists());
 }
 

@@ -6,14 +6,15 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::account::Account;
 use super::programs::Programs;
-use super::{LocalPostgresError, Settings, socket};
+use super::socket::{self, SocketFolder};
+use super::{LocalPostgresError, Settings};
 
 /// How long a start may take: recovery after a crash reads the log of what was not yet written.
 const START: Duration = Duration::from_secs(120);
@@ -22,69 +23,43 @@ const STOP: Duration = Duration::from_secs(60);
 /// Between two looks at a process that starts or stops.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A running server.
+/// Held by whoever starts, joins or stops the server.
+const CHANGE: &str = "change.lock";
+/// Shared by all who use the server.
+const USERS: &str = "users.lock";
+
+/// A running server, and our part in it.
 #[derive(Debug)]
 pub(super) struct Server {
-    home: PathBuf,
-    socket_dir: PathBuf,
-    /// What this process has to stop; nothing where another process owns the server.
-    owned: Option<Owned>,
-}
-
-#[derive(Debug)]
-struct Owned {
-    pid: Pid,
-    /// Nothing where the server was left running by a process that ended without stopping it.
+    cluster: Cluster,
+    /// Holds the shared lock for as long as we use the server.
+    users: Option<File>,
+    /// Nothing where another process started it.
     child: Option<Child>,
-    /// Whether the socket's folder goes with the server.
-    socket_dir_is_temporary: bool,
-    /// Held until the server has stopped.
-    _lock: File,
 }
 
 impl Server {
     pub fn start(dir: &Path, settings: &Settings) -> Result<Self, LocalPostgresError> {
         let account = Account::choose(&dir.join("data"), settings.as_root)?;
         let home = account.settle(dir)?;
-        let (socket_dir, socket_dir_is_temporary) = socket::folder(&home, account.owner())?;
-        let cluster = Cluster { data: home.join("data"), log: home.join("postgres.log"), home, socket_dir, account };
+        let socket = socket::folder(&home)?;
+        let cluster = Cluster { data: home.join("data"), log: home.join("postgres.log"), home, socket, account };
 
-        let lock_path = cluster.home.join("owner.lock");
-        let lock = File::create(&lock_path).map_err(LocalPostgresError::file("open", &lock_path))?;
         let deadline = Instant::now() + START;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(error)) => {
-                    return Err(LocalPostgresError::file("lock", &lock_path)(error));
-                }
-                // Somebody else starts it, runs it or stops it.
-                Err(TryLockError::WouldBlock) if cluster.is_ready() => {
-                    return Ok(Self { home: cluster.home, socket_dir: cluster.socket_dir, owned: None });
-                }
-                Err(TryLockError::WouldBlock) => {}
-            }
-            cluster.wait(deadline)?;
-        }
-
-        let (pid, child) = match cluster.adopt(deadline)? {
-            Some(pid) => (pid, None),
-            None => {
-                cluster.initialise(settings)?;
-                let child = cluster.spawn_until_ready(settings, deadline)?;
-                (Pid::from_child(&child), Some(child))
-            }
+        let _change = cluster.lock(CHANGE, File::try_lock, deadline)?;
+        let users = cluster.lock(USERS, File::try_lock_shared, deadline)?;
+        cluster.socket.make(cluster.account.owner())?;
+        let child = if cluster.adopt(deadline)? {
+            None
+        } else {
+            cluster.initialise(settings)?;
+            Some(cluster.spawn_until_ready(settings, deadline)?)
         };
-        let owned = Owned { pid, child, socket_dir_is_temporary, _lock: lock };
-        Ok(Self { home: cluster.home, socket_dir: cluster.socket_dir, owned: Some(owned) })
+        Ok(Self { cluster, users: Some(users), child })
     }
 
     pub fn socket_dir(&self) -> &Path {
-        &self.socket_dir
-    }
-
-    pub fn is_owned(&self) -> bool {
-        self.owned.is_some()
+        self.cluster.socket.dir()
     }
 
     pub fn stop(mut self) -> Result<(), LocalPostgresError> {
@@ -92,24 +67,50 @@ impl Server {
     }
 
     fn end(&mut self) -> Result<(), LocalPostgresError> {
-        let Some(mut owned) = self.owned.take() else {
+        let Some(users) = self.users.take() else {
             return Ok(());
         };
-        // A "fast" shutdown: transactions are rolled back, what is committed is written.
-        let _already_gone = kill_process(owned.pid, Signal::INT);
+        // Closing it would not do: a child that is being forked has it too, for a moment.
+        users.unlock().map_err(LocalPostgresError::file("unlock", &self.cluster.home.join(USERS)))?;
+        // Whoever starts it now may take as long as a start may take.
+        let _change = self.cluster.lock(CHANGE, File::try_lock, Instant::now() + START)?;
+        if self.cluster.is_used()? {
+            // The last one stops it, but only its parent can keep it from staying as a zombie.
+            if let Some(mut child) = self.child.take() {
+                let _detached = thread::Builder::new().spawn(move || child.wait());
+            }
+            return Ok(());
+        }
+        self.stop_process()?;
+        self.cluster.socket.remove();
+        Ok(())
+    }
+
+    fn stop_process(&mut self) -> Result<(), LocalPostgresError> {
         let deadline = Instant::now() + STOP;
-        while owned.is_running(&self.home.join("data")) {
+        let mut told = None;
+        while let Some(pid) = self.running_process() {
+            if told.replace(pid) != Some(pid) {
+                // A "fast" shutdown: transactions are rolled back, what is committed is written.
+                let _already_gone = kill_process(pid, Signal::INT);
+            }
             if Instant::now() > deadline {
-                let pid = owned.pid.as_raw_nonzero().get();
-                return Err(LocalPostgresError::DidNotStop { dir: self.home.clone(), pid, seconds: STOP.as_secs() });
+                let (dir, pid) = (self.cluster.home.clone(), pid.as_raw_nonzero().get());
+                return Err(LocalPostgresError::DidNotStop { dir, pid, seconds: STOP.as_secs() });
             }
             sleep(LOOK);
         }
-        if owned.socket_dir_is_temporary {
-            // The next start makes it again; one that cannot be removed is found there and used.
-            let _left = fs::remove_dir_all(&self.socket_dir);
-        }
         Ok(())
+    }
+
+    /// The process to stop: the one we started, or the one that another process started before us or after a crash.
+    fn running_process(&mut self) -> Option<Pid> {
+        if let Some(child) = &mut self.child
+            && matches!(child.try_wait(), Ok(None))
+        {
+            return Some(Pid::from_child(child));
+        }
+        self.cluster.named_process().filter(|pid| is_server(*pid, &self.cluster.data))
     }
 }
 
@@ -121,27 +122,54 @@ impl Drop for Server {
     }
 }
 
-impl Owned {
-    fn is_running(&mut self, data: &Path) -> bool {
-        match &mut self.child {
-            Some(child) => matches!(child.try_wait(), Ok(None)),
-            None => is_server(self.pid, data),
-        }
-    }
-}
-
 /// The places of one cluster.
+#[derive(Debug)]
 struct Cluster {
     home: PathBuf,
     data: PathBuf,
     log: PathBuf,
-    socket_dir: PathBuf,
+    socket: SocketFolder,
     account: Account,
 }
 
 impl Cluster {
-    /// The server that an ended owner left running, once it is ready. Removes what would keep a new one from starting.
-    fn adopt(&self, deadline: Instant) -> Result<Option<Pid>, LocalPostgresError> {
+    /// The lock file of that name, once `try_lock` has locked it.
+    fn lock(
+        &self,
+        name: &str,
+        try_lock: fn(&File) -> Result<(), TryLockError>,
+        deadline: Instant,
+    ) -> Result<File, LocalPostgresError> {
+        let file = self.open(name)?;
+        loop {
+            match try_lock(&file) {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => self.wait(deadline)?,
+                Err(TryLockError::Error(error)) => {
+                    return Err(LocalPostgresError::file("lock", &self.home.join(name))(error));
+                }
+            }
+        }
+    }
+
+    /// Whether anybody uses the server. Nobody begins to while we hold the lock for changes.
+    fn is_used(&self) -> Result<bool, LocalPostgresError> {
+        match self.open(USERS)?.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(LocalPostgresError::file("lock", &self.home.join(USERS))(error)),
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<File, LocalPostgresError> {
+        let path = self.home.join(name);
+        // Some file systems share a lock only on what may be read, and lock only what may be written.
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        opened.map_err(LocalPostgresError::file("open", &path))
+    }
+
+    /// Whether there is a server to join, once it is ready. Removes what would keep a new one from starting.
+    fn adopt(&self, deadline: Instant) -> Result<bool, LocalPostgresError> {
         while let Some(pid) = self.named_process() {
             if !is_server(pid, &self.data) {
                 // Connections of a killed server take a moment to notice. Nothing may start before they have ended.
@@ -158,15 +186,15 @@ impl Cluster {
                         _ => {}
                     }
                 }
-                return Ok(None);
+                return Ok(false);
             }
             if self.is_ready() {
-                return Ok(Some(pid));
+                return Ok(true);
             }
-            // It is starting, or stopping.
+            // Whoever started it was killed, or somebody else stops it.
             self.wait(deadline)?;
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Makes the cluster if there is none. One that is there is whole: it got its name when it was.
@@ -228,7 +256,7 @@ impl Cluster {
         let log = File::create(&self.log).map_err(LocalPostgresError::file("write", &self.log))?;
         let also = log.try_clone().map_err(LocalPostgresError::file("write", &self.log))?;
         let mut command = self.account.command(&postgres);
-        command.arg("-D").arg(&self.data).arg("-k").arg(&self.socket_dir).args([
+        command.arg("-D").arg(&self.data).arg("-k").arg(self.socket.dir()).args([
             "-p",
             "5432",
             "-c",
@@ -255,7 +283,7 @@ impl Cluster {
             return false;
         };
         file.lines().nth(7).is_some_and(|status| status.trim() == "ready")
-            && UnixStream::connect(socket::socket(&self.socket_dir)).is_ok()
+            && UnixStream::connect(self.socket.file()).is_ok()
     }
 
     /// The process that the cluster's file names, alive or not.
@@ -268,7 +296,7 @@ impl Cluster {
     }
 
     fn socket_lock(&self) -> PathBuf {
-        let mut name = socket::socket(&self.socket_dir).into_os_string();
+        let mut name = self.socket.file().into_os_string();
         name.push(".lock");
         name.into()
     }

@@ -15,17 +15,49 @@ const NAME: &str = ".s.PGSQL.5432";
 /// `sun_path` has 108 bytes on Linux, 104 on macOS and the BSDs, one of them for the end.
 const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// A folder for the socket of the cluster in `home`; true if it lies outside and goes when the server stops.
-pub(super) fn folder(home: &Path, owner: (u32, u32)) -> Result<(PathBuf, bool), LocalPostgresError> {
+/// Where the socket lies.
+#[derive(Debug)]
+pub(super) enum SocketFolder {
+    /// In the cluster's folder.
+    Home(PathBuf),
+    /// In one outside, which goes when the server stops.
+    Elsewhere(PathBuf),
+}
+
+impl SocketFolder {
+    pub fn dir(&self) -> &Path {
+        match self {
+            Self::Home(dir) | Self::Elsewhere(dir) => dir,
+        }
+    }
+
+    pub fn file(&self) -> PathBuf {
+        socket(self.dir())
+    }
+
+    pub fn make(&self, owner: (u32, u32)) -> Result<(), LocalPostgresError> {
+        match self {
+            Self::Home(_) => Ok(()),
+            Self::Elsewhere(dir) => make_private(dir, owner),
+        }
+    }
+
+    pub fn remove(&self) {
+        if let Self::Elsewhere(dir) = self {
+            // The next start makes it again; one that cannot be removed is found there and used.
+            let _left = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+/// A folder for the socket of the cluster in `home`.
+pub(super) fn folder(home: &Path) -> Result<SocketFolder, LocalPostgresError> {
     if fits(home) {
-        return Ok((home.to_owned(), false));
+        return Ok(SocketFolder::Home(home.to_owned()));
     }
     let temporary = [env::temp_dir(), PathBuf::from("/tmp")].map(|base| private_name(&base, home));
-    for dir in &temporary {
-        if fits(dir) {
-            make_private(dir, owner)?;
-            return Ok((dir.clone(), true));
-        }
+    if let Some(dir) = temporary.iter().find(|dir| fits(dir)) {
+        return Ok(SocketFolder::Elsewhere(dir.clone()));
     }
     let [temporary, _] = temporary;
     Err(LocalPostgresError::PathTooLong { dir: home.to_owned(), temporary })
@@ -35,8 +67,7 @@ fn fits(dir: &Path) -> bool {
     socket(dir).as_os_str().len() <= LONGEST
 }
 
-/// The socket in its folder.
-pub(super) fn socket(dir: &Path) -> PathBuf {
+fn socket(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
 
