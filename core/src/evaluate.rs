@@ -4,22 +4,25 @@
 //! way has therefore changed nothing.
 
 use crate::{
+    balance::Balances,
+    counters::Counters,
+    holdout,
     outcome::{Outcome, Reason},
     payment::Payment,
     refusal::Refusal,
     rule::{
-        Rule,
-        condition::{Facts, first_failing},
+        GroupMode, Rule,
+        condition::{Facts, base_holds, first_failing},
+        limits::within,
+        multiplied,
     },
     time::{LocalTime, UtcOffset},
-    units::{Amount, MAX_ASSETS, PaymentNumber},
+    units::{Amount, MAX_ASSETS, PaymentNumber, RuleId, Tags, WindowIndex},
+    window::{Scope, Window},
 };
 use alloc::vec::Vec;
 
-/// A user's balances, by asset slot.
-pub type Balances = [Amount; MAX_ASSETS];
-
-/// What evaluation reads besides the payment.
+/// What evaluation reads besides the payment and the user's state.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The rule book, in order of evaluation.
@@ -28,68 +31,452 @@ pub struct Context<'a> {
     pub offsets: &'a [UtcOffset],
     /// The how-manieth payment of this user it is.
     pub number: PaymentNumber,
+    /// What each asset's vault holds beyond what users have of it, by asset slot; [`UNLIMITED`] where nothing backs it.
+    pub free: &'a [Amount; MAX_ASSETS],
 }
 
-/// Decides what every rule in force does with `payment`, in order of evaluation, into `outcomes` (which is emptied
-/// first), and takes `balances` from what the user had before to what the user has afterwards.
-///
-/// # Errors
-/// [`Refusal::AmountOverflow`] if a grant, a balance or a rule's total would pass 2^64 − 1. `outcomes` and `balances`
-/// then hold nothing of use.
-pub fn evaluate(
-    payment: &Payment,
-    context: &Context<'_>,
-    balances: &mut Balances,
-    outcomes: &mut Vec<Outcome>,
-) -> Result<(), Refusal> {
-    outcomes.clear();
-    let facts =
-        Facts { payment, number: context.number, weekday: LocalTime::at(payment.paid_at, context.offsets).weekday() };
-    for (slot, rule) in context.rules.iter().enumerate() {
-        if !rule.in_force(payment.paid_at) {
-            continue;
+/// The free funds of an asset that needs none.
+pub const UNLIMITED: Amount = Amount(u64::MAX);
+
+/// A user's counters, by scope. Room that is free has a rule's [`Counters::is_free`].
+#[derive(Debug)]
+pub struct CountersByScope<'a> {
+    /// The user's own.
+    pub user: &'a mut [Counters],
+    /// Towards the payment's streamer, where they were brought.
+    pub streamer: Option<&'a mut [Counters]>,
+    /// In the payment's session, where they were brought.
+    pub session: Option<&'a mut [Counters]>,
+}
+
+impl CountersByScope<'_> {
+    #[inline(always)]
+    pub(crate) fn of(&self, scope: Scope) -> Option<&[Counters]> {
+        match scope {
+            Scope::User => Some(self.user),
+            Scope::UserStreamer => self.streamer.as_deref(),
+            Scope::UserSession => self.session.as_deref(),
         }
-        let Some(balance) = rule.asset().slot().and_then(|slot| balances.get_mut(slot)) else { continue };
-        let mut outcome = Outcome {
-            slot,
-            rule: rule.id,
-            version: rule.version,
-            reason: Reason::NothingDue,
-            clause: 0,
-            asset: rule.asset(),
-            amount: Amount(0),
-            before: *balance,
-            after: *balance,
-        };
-        if let Some(clause) = first_failing(rule.condition(), &facts) {
-            outcome.reason = Reason::NotMatched;
-            outcome.clause = clause;
-        } else {
-            let reward = match rule.effect() {
-                Some(effect) => effect.raw_reward(payment.amount).map_err(|_| Refusal::AmountOverflow)?,
-                None => Amount(0),
+    }
+
+    #[inline(always)]
+    pub(crate) fn of_mut(&mut self, scope: Scope) -> Option<&mut [Counters]> {
+        match scope {
+            Scope::User => Some(self.user),
+            Scope::UserStreamer => self.streamer.as_deref_mut(),
+            Scope::UserSession => self.session.as_deref_mut(),
+        }
+    }
+}
+
+/// Why a payment was not evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The record is refused.
+    Refused(Refusal),
+    /// A rule in force needs counters of a scope that were not brought.
+    MissingCounters(RuleId, Scope),
+    /// The counters of a scope have no room for another rule's.
+    NoRoom(RuleId, Scope),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Counters to be written.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    /// The outcome they belong to.
+    outcome: usize,
+    scope: Scope,
+    place: usize,
+    counters: Counters,
+}
+
+/// What an evaluation decided. Its memory is used again by the next one.
+#[derive(Debug, Default)]
+pub struct Evaluation {
+    outcomes: Vec<Outcome>,
+    changes: Vec<Change>,
+    /// The balances afterwards.
+    balances: Balances,
+    /// How much of each asset this payment may still grant: what is free, and what pays a debt and so goes to nobody.
+    room: [Amount; MAX_ASSETS],
+}
+
+impl Evaluation {
+    /// Room for the outcomes of `rules` rules.
+    pub fn with_capacity(rules: usize) -> Self {
+        Self { outcomes: Vec::with_capacity(rules), changes: Vec::with_capacity(rules), ..Self::default() }
+    }
+
+    /// What every rule in force did, in order of evaluation.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// The balances afterwards.
+    pub fn balances(&self) -> &Balances {
+        &self.balances
+    }
+
+    /// Decides what every rule in force does with `payment`, in order of evaluation.
+    ///
+    /// # Errors
+    /// [`Stop`]. What was decided until then is of no use.
+    pub fn decide(
+        &mut self,
+        payment: &Payment,
+        context: &Context<'_>,
+        balances: &Balances,
+        counters: &CountersByScope<'_>,
+    ) -> Result<(), Stop> {
+        self.outcomes.clear();
+        self.changes.clear();
+        self.balances = *balances;
+        for ((room, free), balance) in self.room.iter_mut().zip(context.free).zip(balances) {
+            *room = Amount(free.0.saturating_add(balance.debt.0));
+        }
+        let multipliers = self.each_by_itself(payment, context, counters)?;
+        self.against_each_other(context.rules);
+        if multipliers {
+            self.multiply(context.rules)?;
+        }
+        self.settle(context.rules)?;
+        Ok(())
+    }
+
+    /// Step 2 of the specification, and step 3 as far as candidates are known. Says whether a multiplier may pay.
+    #[inline(always)]
+    fn each_by_itself(
+        &mut self,
+        payment: &Payment,
+        context: &Context<'_>,
+        counters: &CountersByScope<'_>,
+    ) -> Result<bool, Stop> {
+        let local = LocalTime::at(payment.paid_at, context.offsets);
+        let mut windows = Windows { local, month: None };
+        let mut multipliers = false;
+        // Counters stand in the order in which rules met the user, mostly that of evaluation: each search begins where
+        // the one before ended.
+        let mut hint = 0;
+        // The outcomes that hold a group which one candidate takes.
+        let mut groups: Vec<usize> = Vec::new();
+        for (slot, rule) in context.rules.iter().enumerate() {
+            if !rule.in_force(payment.paid_at) {
+                continue;
+            }
+            let scope = rule.scope();
+            let brought = counters.of(scope).ok_or(Stop::MissingCounters(rule.id, scope))?;
+            let found = find(brought, rule.id, if scope == Scope::User { hint } else { 0 });
+            if let (Some((place, _)), Scope::User) = (found, scope) {
+                hint = place.wrapping_add(1);
+            }
+            let stored = found.map_or_else(|| Counters::of(rule.id), |(_, stored)| *stored);
+            let outcome = self.outcomes.len();
+            let reason = match stored.rolled(rule.epoch, windows.index(rule.window())) {
+                Err(_) => Judgement { reason: Reason::LateForWindow, clause: 0, amount: Amount(0) },
+                Ok(mut rolled) => {
+                    let (judgement, counted) = judge(rule, payment, context.number, local, &mut rolled)?;
+                    // Counters in a window that never ends, which nothing was counted into, are none.
+                    let periodic = !matches!(rule.window(), Window::Lifetime | Window::Schedule);
+                    if rolled != stored && (counted || periodic || found.is_some()) {
+                        let place = match found {
+                            Some((place, _)) => place,
+                            None => self.room(brought, scope).ok_or(Stop::NoRoom(rule.id, scope))?,
+                        };
+                        self.changes.push(Change { outcome, scope, place, counters: rolled });
+                    }
+                    judgement
+                }
             };
-            if reward.0 > 0 {
-                let after = balance.0.checked_add(reward.0).map(Amount).ok_or(Refusal::AmountOverflow)?;
-                rule.granted.0.checked_add(reward.0).ok_or(Refusal::AmountOverflow)?;
-                outcome.reason = Reason::Granted;
-                outcome.amount = reward;
-                outcome.after = after;
-                *balance = after;
+            let mut reason = reason;
+            if reason.reason == Reason::Granted {
+                if rule.is_multiplier() {
+                    multipliers = true;
+                } else if rule.group_mode() != GroupMode::Stackable {
+                    self.compete(&mut groups, context.rules, rule, outcome, &mut reason);
+                }
+            }
+            self.outcomes.push(Outcome {
+                slot,
+                rule: rule.id,
+                version: rule.version,
+                reason: reason.reason,
+                clause: reason.clause,
+                asset: rule.asset(),
+                amount: reason.amount,
+                before: Amount(0),
+                after: Amount(0),
+            });
+        }
+        Ok(multipliers)
+    }
+
+    /// A free place among `brought` that no earlier rule of this evaluation has.
+    fn room(&self, brought: &[Counters], scope: Scope) -> Option<usize> {
+        let taken = |place: usize| self.changes.iter().any(|change| change.scope == scope && change.place == place);
+        brought
+            .iter()
+            .enumerate()
+            .find(|(place, counters)| counters.is_free() && !taken(*place))
+            .map(|(place, _)| place)
+    }
+
+    /// Step 3: of a group with the mode `first` or `best`, one candidate is left.
+    fn compete(&mut self, groups: &mut Vec<usize>, rules: &[Rule], rule: &Rule, outcome: usize, new: &mut Judgement) {
+        let holder = groups.iter_mut().find(|holder| {
+            let slot = self.outcomes.get(**holder).map(|held| held.slot);
+            slot.and_then(|slot| rules.get(slot)).is_some_and(|held| held.group == rule.group)
+        });
+        let Some(holder) = holder else {
+            groups.push(outcome);
+            return;
+        };
+        let Some(held) = self.outcomes.get_mut(*holder) else { return };
+        if rule.group_mode() == GroupMode::Best && new.amount > held.amount {
+            held.reason = Reason::GroupTaken;
+            held.amount = Amount(0);
+            *holder = outcome;
+        } else {
+            new.reason = Reason::GroupTaken;
+            new.amount = Amount(0);
+        }
+    }
+
+    /// Steps 4 and 5, for all candidates but multipliers.
+    #[inline(always)]
+    fn against_each_other(&mut self, rules: &[Rule]) {
+        let mut paid = Tags(0);
+        for outcome in &mut self.outcomes {
+            let Some(rule) = rules.get(outcome.slot) else { continue };
+            if outcome.reason == Reason::Granted && !rule.is_multiplier() {
+                admit(outcome, rule, &mut paid, &mut self.room);
             }
         }
-        outcomes.push(outcome);
     }
-    Ok(())
-}
 
-/// Writes what [`evaluate`] decided into the rules' totals. `rules` is the slice that was evaluated.
-pub fn commit(rules: &mut [Rule], outcomes: &[Outcome]) {
-    for outcome in outcomes.iter().filter(|outcome| outcome.reason == Reason::Granted) {
-        if let Some(rule) = rules.get_mut(outcome.slot) {
-            // Checked by `evaluate`; each rule grants once per payment.
+    /// Step 6.
+    fn multiply(&mut self, rules: &[Rule]) -> Result<(), Refusal> {
+        let of = |outcome: &Outcome| rules.get(outcome.slot);
+        let granted = |outcome: &&Outcome| outcome.reason == Reason::Granted;
+        let mut paid = self
+            .outcomes
+            .iter()
+            .filter(granted)
+            .filter_map(of)
+            .filter(|rule| !rule.is_multiplier())
+            .fold(Tags(0), |paid, rule| paid.with(rule.tags));
+        for at in 0..self.outcomes.len() {
+            let Some(mut outcome) = self.outcomes.get(at).copied() else { continue };
+            let Some(rule) = of(&outcome).filter(|rule| rule.is_multiplier() && outcome.reason == Reason::Granted)
+            else {
+                continue;
+            };
+            let mut sum = 0u64;
+            for other in self.outcomes.iter().filter(granted).filter(|other| other.asset == outcome.asset) {
+                if of(other).is_some_and(|other| !other.is_multiplier() && other.group == rule.group) {
+                    sum = sum.checked_add(other.amount.0).ok_or(Refusal::AmountOverflow)?;
+                }
+            }
+            let reward = match rule.effect() {
+                Some(crate::rule::Effect::Multiplier { bps, .. }) => multiplied(Amount(sum), bps),
+                _ => Ok(Amount(0)),
+            };
+            let reward = reward.map_err(|_| Refusal::AmountOverflow)?;
+            let counters = self.changes.iter().find(|change| change.outcome == at).map(|change| change.counters);
+            let left = limit(rule, reward, &counters.unwrap_or_default());
+            (outcome.reason, outcome.amount) = match left {
+                Ok(left) => (Reason::Granted, left),
+                Err(reason) => (reason, Amount(0)),
+            };
+            if outcome.reason == Reason::Granted {
+                admit(&mut outcome, rule, &mut paid, &mut self.room);
+            }
+            if let Some(place) = self.outcomes.get_mut(at) {
+                *place = outcome;
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 7, but for writing it: balances and counters afterwards, in order.
+    #[inline(always)]
+    fn settle(&mut self, rules: &[Rule]) -> Result<(), Refusal> {
+        let mut changes = self.changes.iter_mut();
+        let mut change = changes.next();
+        for (at, outcome) in self.outcomes.iter_mut().enumerate() {
+            while change.as_ref().is_some_and(|change| change.outcome < at) {
+                change = changes.next();
+            }
+            let Some(balance) = outcome.asset.slot().and_then(|slot| self.balances.get_mut(slot)) else { continue };
+            outcome.before = balance.total();
+            if outcome.reason == Reason::Granted {
+                balance.credit(outcome.amount).map_err(|_| Refusal::AmountOverflow)?;
+                let rule = rules.get(outcome.slot).ok_or(Refusal::AmountOverflow)?;
+                // A version's total is no less than the budget's part of it.
+                rule.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+                rule.budget_spent.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+                if let Some(change) = change.as_mut().filter(|change| change.outcome == at) {
+                    let counters = &mut change.counters;
+                    let granted = counters.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+                    counters.granted = Amount(granted);
+                    counters.grants = counters.grants.checked_add(1).ok_or(Refusal::AmountOverflow)?;
+                }
+            }
+            outcome.after = balance.total();
+        }
+        Ok(())
+    }
+
+    /// Writes what was decided: the rules' totals, the counters, the balances. All are those that it was decided over.
+    pub fn commit(&self, rules: &mut [Rule], balances: &mut Balances, counters: &mut CountersByScope<'_>) {
+        for outcome in self.outcomes.iter().filter(|outcome| outcome.reason == Reason::Granted) {
+            let Some(rule) = rules.get_mut(outcome.slot) else { continue };
+            // Checked by `settle`; each rule grants once per payment.
             rule.granted = Amount(rule.granted.0.saturating_add(outcome.amount.0));
             rule.grants = rule.grants.saturating_add(1);
+            rule.budget_spent = Amount(rule.budget_spent.0.saturating_add(outcome.amount.0));
+            rule.budget_grants = rule.budget_grants.saturating_add(1);
+            if rule.has_siblings != 0 {
+                share_budget(rules, outcome.slot);
+            }
+        }
+        for change in &self.changes {
+            if let Some(place) = counters.of_mut(change.scope).and_then(|brought| brought.get_mut(change.place)) {
+                *place = change.counters;
+            }
+        }
+        *balances = self.balances;
+    }
+}
+
+/// All versions of a rule have one budget.
+pub(crate) fn share_budget(rules: &mut [Rule], slot: usize) {
+    let Some(rule) = rules.get(slot) else { return };
+    let (id, spent, grants) = (rule.id, rule.budget_spent, rule.budget_grants);
+    for sibling in rules.iter_mut().filter(|sibling| sibling.id == id) {
+        sibling.budget_spent = spent;
+        sibling.budget_grants = grants;
+    }
+}
+
+/// The windows that a payment lies in.
+struct Windows {
+    local: LocalTime,
+    /// Worked out once: dates are dear.
+    month: Option<WindowIndex>,
+}
+
+impl Windows {
+    #[inline(always)]
+    fn index(&mut self, window: Window) -> WindowIndex {
+        match window {
+            Window::Month => *self.month.get_or_insert_with(|| window.index(self.local)),
+            window => window.index(self.local),
         }
     }
+}
+
+/// Where a rule's counters stand, searching from `hint` on and round.
+#[inline(always)]
+fn find(brought: &[Counters], rule: RuleId, hint: usize) -> Option<(usize, &Counters)> {
+    let is = |counters: &Counters| counters.rule == rule && !counters.is_free();
+    if let Some(counters) = brought.get(hint).filter(|counters| is(counters)) {
+        return Some((hint, counters));
+    }
+    brought.iter().enumerate().find(|(_, counters)| is(counters))
+}
+
+/// What one rule by itself makes of a payment.
+struct Judgement {
+    reason: Reason,
+    clause: u8,
+    amount: Amount,
+}
+
+/// Step 2 of the specification from the counting on, over counters that were rolled. Says whether the payment counts. A
+/// multiplier that may pay is granted 0 here.
+#[inline(always)]
+fn judge(
+    rule: &Rule,
+    payment: &Payment,
+    number: PaymentNumber,
+    local: LocalTime,
+    counters: &mut Counters,
+) -> Result<(Judgement, bool), Refusal> {
+    let condition = rule.condition();
+    let before = *counters;
+    let facts = Facts { payment, number, local, counters: &before };
+    let nothing = |reason| Judgement { reason, clause: 0, amount: Amount(0) };
+    let (counts, mut failing) = if rule.reads_counters() {
+        (base_holds(condition, &facts), None)
+    } else {
+        let failing = first_failing(condition, &facts);
+        (failing.is_none(), failing)
+    };
+    let mut lengthened = false;
+    if counts {
+        lengthened = counters.count(payment.amount, local.day()).map_err(|_| Refusal::AmountOverflow)?;
+    }
+    if rule.reads_counters() {
+        failing = first_failing(condition, &Facts { counters, ..facts });
+    }
+    if let Some(clause) = failing {
+        return Ok((Judgement { clause, ..nothing(Reason::NotMatched) }, counts));
+    }
+    if holdout::is_held_out(rule.id, &payment.user, rule.holdout()) {
+        return Ok((nothing(Reason::Holdout), counts));
+    }
+    if rule.is_multiplier() {
+        return Ok((nothing(Reason::Granted), counts));
+    }
+    let reward = rule.raw_reward(payment.amount, counters, lengthened).map_err(|_| Refusal::AmountOverflow)?;
+    let judgement = match limit(rule, reward, counters) {
+        Ok(amount) => Judgement { reason: Reason::Granted, clause: 0, amount },
+        Err(reason) => nothing(reason),
+    };
+    Ok((judgement, counts))
+}
+
+/// What the rule's limits leave of a reward.
+#[inline(always)]
+fn limit(rule: &Rule, reward: Amount, counters: &Counters) -> Result<Amount, Reason> {
+    if reward.0 == 0 {
+        return Err(Reason::NothingDue);
+    }
+    if rule.limits.is_none() {
+        return Ok(reward);
+    }
+    rule.limits.leave(
+        reward,
+        rule.on_limit(),
+        (counters.granted, u64::from(counters.grants)),
+        (rule.budget_spent, rule.budget_grants),
+    )
+}
+
+/// Steps 4 and 5 for one candidate: it pays unless it is excluded, and no more than the vault has free.
+#[inline(always)]
+fn admit(outcome: &mut Outcome, rule: &Rule, paid: &mut Tags, room: &mut [Amount; MAX_ASSETS]) {
+    if rule.excludes.meets(*paid) {
+        outcome.reason = Reason::Excluded;
+        outcome.amount = Amount(0);
+        return;
+    }
+    if let Some(room) = outcome.asset.slot().and_then(|slot| room.get_mut(slot))
+        && *room != UNLIMITED
+    {
+        let Some(left) = within(outcome.amount, *room, rule.on_limit()) else {
+            outcome.reason = Reason::VaultShort;
+            outcome.amount = Amount(0);
+            return;
+        };
+        outcome.amount = left;
+        *room = Amount(room.0.saturating_sub(left.0));
+    }
+    *paid = paid.with(rule.tags);
 }

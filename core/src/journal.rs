@@ -54,3 +54,51 @@ pub fn root(count: u64, peaks: &[Hash]) -> Hash {
         .fold(None, |right: Option<Hash>, (_, peak)| Some(right.map_or(*peak, |right| node(peak, &right))))
         .unwrap_or_else(|| hashv(&[]).to_bytes())
 }
+
+/// How far the proof has come that an event is in a journal: the root of the complete tree of `2^height` leaves that the
+/// leaf stands in. Such a tree never changes, so that a proof can be given in parts while the journal grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Climb {
+    /// The leaf's position in the journal.
+    pub index: JournalIndex,
+    /// How high the node reached stands over the leaves.
+    pub height: u8,
+    /// Its hash.
+    pub node: Hash,
+}
+
+/// The path goes on above the highest peak a journal can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooHigh;
+
+impl Climb {
+    /// At the leaf.
+    pub fn new(index: JournalIndex, leaf: Hash) -> Self {
+        Self { index, height: 0, node: leaf }
+    }
+
+    /// One step up, with the node beside the one reached.
+    ///
+    /// # Errors
+    /// [`TooHigh`]; nothing was changed.
+    pub fn step(&mut self, sibling: &Hash) -> Result<(), TooHigh> {
+        if usize::from(self.height) >= MAX_PEAKS {
+            return Err(TooHigh);
+        }
+        // Below 40.
+        let is_right = self.index.0 >> self.height & 1 == 1;
+        self.node = if is_right { node(sibling, &self.node) } else { node(&self.node, sibling) };
+        self.height = self.height.saturating_add(1);
+        Ok(())
+    }
+
+    /// Whether the node reached is a peak of the journal of `count` leaves: then the leaf is in it.
+    pub fn is_at_peak(&self, count: u64, peaks: &[Hash]) -> bool {
+        let height = u32::from(self.height);
+        let (Some(node), Some(trees)) = (self.index.0.checked_shr(height), count.checked_shr(height)) else {
+            return false;
+        };
+        // The peak of a height is the last complete tree of that height, and there is one where their number is odd.
+        trees & 1 == 1 && node.checked_add(1) == Some(trees) && peaks.get(usize::from(self.height)) == Some(&self.node)
+    }
+}

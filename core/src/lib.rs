@@ -7,13 +7,23 @@
 
 extern crate alloc;
 
+pub mod admission;
+pub mod balance;
+pub mod book;
+pub mod counters;
 pub mod evaluate;
+pub mod expiry;
+pub mod holdout;
 pub mod journal;
 pub mod message;
 pub mod order;
 pub mod outcome;
 pub mod payment;
+pub mod redemption;
+pub mod refund;
 pub mod refusal;
 pub mod rule;
 pub mod time;
 pub mod units;
+pub mod wallet;
+pub mod window;

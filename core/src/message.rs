@@ -8,15 +8,16 @@
 //! records   …
 //! ```
 //!
-//! A record begins with its kind. A payment (kind 1):
+//! A record begins with its kind, and all records of a message are of one kind.
 //!
 //! ```text
-//! kind      1  1
-//! fields    1  which of the optional fields follow: 1 streamer, 2 session, 4 tier, 8 segments
-//! order    32  SHA-256 of the order number
-//! user     32  the user's key
-//! amount    8
-//! paid_at   8  signed
+//! payment               refund                redemption            wallet link
+//! kind      1  1        kind      1  2        kind       1  3       kind      1  4
+//! fields    1           order    32           order     32          user     32
+//! order    32           of       32           user      32          wallet   32
+//! user     32           amount    8           asset      1          linked_at 8  signed
+//! amount    8           paid_at   8  signed   amount     8
+//! paid_at   8  signed                         redeemed_at 8  signed
 //! product   2
 //! streamer  8  optional
 //! session   8  optional
@@ -24,13 +25,15 @@
 //! segments  4  optional
 //! ```
 //!
-//! Integers are little-endian. An optional field that is 0 is left out, and one that is there is not 0: a payment has
-//! one encoding. Nothing follows the last record.
+//! Orders are SHA-256 of order numbers. `fields` says which of a payment's optional fields follow: 1 streamer, 2 session,
+//! 4 tier, 8 segments. Integers are little-endian. An optional field that is 0 is left out, and one that is there is not 0:
+//! a record has one encoding. Nothing follows the last record.
 
-use crate::{
-    payment::Payment,
-    units::{Amount, OrderHash, Timestamp, UserKey},
-};
+mod payment;
+mod redemption;
+mod refund;
+mod wallet_link;
+
 use alloc::vec::Vec;
 
 /// The domain tag: no other message of the same key can be taken for one of ours.
@@ -39,19 +42,23 @@ pub const DOMAIN: [u8; 8] = *b"rebate/1";
 /// The bytes before the first record.
 pub const HEADER: usize = 8 + 32 + 32 + 1;
 
-/// The kind of a payment record.
-pub const PAYMENT: u8 = 1;
+/// A record that can be signed.
+pub trait Record: Sized {
+    /// The byte that its encoding begins with.
+    const KIND: u8;
 
-/// The longest a payment record can be.
-pub const MAX_PAYMENT: usize = 1 + 1 + 32 + 32 + 8 + 8 + 2 + 8 + 8 + 1 + 4;
+    /// The longest its encoding can be.
+    const MAX_SIZE: usize;
 
-/// The bytes of a payment record that are always there.
-const PAYMENT_HEAD: usize = 1 + 1 + 32 + 32 + 8 + 8 + 2;
+    /// Appends its one encoding.
+    fn encode(&self, message: &mut Vec<u8>);
 
-const STREAMER: u8 = 1;
-const SESSION: u8 = 2;
-const TIER: u8 = 4;
-const SEGMENTS: u8 = 8;
+    /// Reads one, from its kind on.
+    ///
+    /// # Errors
+    /// If the bytes begin with no record of this kind in its one encoding.
+    fn decode(bytes: &mut Reader<'_>) -> Result<Self, InvalidMessage>;
+}
 
 /// Why bytes are no message for this program and platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +73,7 @@ pub enum InvalidMessage {
     WrongPlatform,
     /// No records.
     Empty,
-    /// A kind of record this code does not know.
+    /// A record of another kind than the instruction takes.
     UnknownKind,
     /// An optional field that is unknown, or there although it is 0.
     NotCanonical,
@@ -74,9 +81,16 @@ pub enum InvalidMessage {
     TrailingBytes,
 }
 
-struct Reader<'a>(&'a [u8]);
+/// The bytes of a message that are still to be read.
+pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// The kind of the record that comes, and the byte behind it.
+    #[inline(always)]
+    fn kind(&self) -> Result<[u8; 2], InvalidMessage> {
+        self.0.first_chunk().copied().ok_or(InvalidMessage::Truncated)
+    }
+
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], InvalidMessage> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(InvalidMessage::Truncated)?;
@@ -129,37 +143,18 @@ impl Records<'_> {
     /// The next record; `None` after the last, once it is sure that nothing follows.
     ///
     /// # Errors
-    /// If the bytes are no record, or go on after the last one.
+    /// If the bytes are no record of this kind, or go on after the last one.
     #[inline]
-    pub fn next_payment(&mut self) -> Result<Option<Payment>, InvalidMessage> {
+    pub fn next<R: Record>(&mut self) -> Result<Option<R>, InvalidMessage> {
         let Some(left) = self.left.checked_sub(1) else {
             return if self.bytes.0.is_empty() { Ok(None) } else { Err(InvalidMessage::TrailingBytes) };
         };
-        let [kind, fields] = *self.bytes.0.first_chunk().ok_or(InvalidMessage::Truncated)?;
-        if kind != PAYMENT {
+        if self.bytes.kind()?[0] != R::KIND {
             return Err(InvalidMessage::UnknownKind);
         }
-        if fields & !(STREAMER | SESSION | TIER | SEGMENTS) != 0 {
-            return Err(InvalidMessage::NotCanonical);
-        }
-        // One check of the length for all that is always there; within it the fields' places are constants.
-        let mut head = Reader(self.bytes.array::<PAYMENT_HEAD>()?);
-        let _ = head.array::<2>()?;
-        let order = OrderHash(*head.array()?);
-        let user = UserKey(*head.array()?);
-        let amount = Amount(u64::from_le_bytes(*head.array()?));
-        let paid_at = Timestamp(i64::from_le_bytes(*head.array()?));
-        let product = u16::from_le_bytes(*head.array()?);
-        let mut payment = Payment { order, user, amount, paid_at, product, ..Payment::default() };
-        if fields != 0 {
-            let bytes = &mut self.bytes;
-            payment.streamer = u64::from_le_bytes(bytes.optional(fields & STREAMER != 0)?);
-            payment.session = u64::from_le_bytes(bytes.optional(fields & SESSION != 0)?);
-            payment.tier = u8::from_le_bytes(bytes.optional(fields & TIER != 0)?);
-            payment.segments = u32::from_le_bytes(bytes.optional(fields & SEGMENTS != 0)?);
-        }
+        let record = R::decode(&mut self.bytes)?;
         self.left = left;
-        Ok(Some(payment))
+        Ok(Some(record))
     }
 }
 
@@ -167,47 +162,19 @@ impl Records<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyRecords;
 
-/// The message that carries `payments` to `platform` of `program`.
+/// The message that carries `records` to `platform` of `program`.
 ///
 /// # Errors
 /// [`TooManyRecords`] for more than 255.
-pub fn encode(program: &[u8; 32], platform: &[u8; 32], payments: &[Payment]) -> Result<Vec<u8>, TooManyRecords> {
-    let count = u8::try_from(payments.len()).map_err(|_| TooManyRecords)?;
-    let mut message = Vec::with_capacity(HEADER.saturating_add(payments.len().saturating_mul(MAX_PAYMENT)));
+pub fn encode<R: Record>(program: &[u8; 32], platform: &[u8; 32], records: &[R]) -> Result<Vec<u8>, TooManyRecords> {
+    let count = u8::try_from(records.len()).map_err(|_| TooManyRecords)?;
+    let mut message = Vec::with_capacity(HEADER.saturating_add(records.len().saturating_mul(R::MAX_SIZE)));
     message.extend_from_slice(&DOMAIN);
     message.extend_from_slice(program);
     message.extend_from_slice(platform);
     message.push(count);
-    for payment in payments {
-        encode_payment(payment, &mut message);
+    for record in records {
+        record.encode(&mut message);
     }
     Ok(message)
-}
-
-fn encode_payment(payment: &Payment, message: &mut Vec<u8>) {
-    let present = [
-        (payment.streamer != 0, STREAMER),
-        (payment.session != 0, SESSION),
-        (payment.tier != 0, TIER),
-        (payment.segments != 0, SEGMENTS),
-    ];
-    let fields = present.iter().filter(|(there, _)| *there).fold(0, |fields, (_, bit)| fields | bit);
-    message.extend_from_slice(&[PAYMENT, fields]);
-    message.extend_from_slice(&payment.order.0);
-    message.extend_from_slice(&payment.user.0);
-    message.extend_from_slice(&payment.amount.0.to_le_bytes());
-    message.extend_from_slice(&payment.paid_at.0.to_le_bytes());
-    message.extend_from_slice(&payment.product.to_le_bytes());
-    if fields & STREAMER != 0 {
-        message.extend_from_slice(&payment.streamer.to_le_bytes());
-    }
-    if fields & SESSION != 0 {
-        message.extend_from_slice(&payment.session.to_le_bytes());
-    }
-    if fields & TIER != 0 {
-        message.push(payment.tier);
-    }
-    if fields & SEGMENTS != 0 {
-        message.extend_from_slice(&payment.segments.to_le_bytes());
-    }
 }

@@ -13,11 +13,39 @@ pub enum Reason {
     NotMatched = 1,
     /// The condition holds, and the reward comes to nothing.
     NothingDue = 2,
+    /// The rule counted a payment of a later window before this one came.
+    LateForWindow = 3,
+    /// The user is in the rule's control group.
+    Holdout = 4,
+    /// The user got as much or as often in this window as the rule allows.
+    UserLimit = 5,
+    /// The rule granted as much or as often as it may.
+    BudgetSpent = 6,
+    /// Another rule of the group pays.
+    GroupTaken = 7,
+    /// A rule that paid on this payment excludes this one.
+    Excluded = 8,
+    /// The vault does not hold enough for it.
+    VaultShort = 9,
+    /// A refund took back what the rule had granted.
+    Reversed = 10,
 }
 
 impl Reason {
     /// Every reason, by number.
-    pub const ALL: [Self; 3] = [Self::Granted, Self::NotMatched, Self::NothingDue];
+    pub const ALL: [Self; 11] = [
+        Self::Granted,
+        Self::NotMatched,
+        Self::NothingDue,
+        Self::LateForWindow,
+        Self::Holdout,
+        Self::UserLimit,
+        Self::BudgetSpent,
+        Self::GroupTaken,
+        Self::Excluded,
+        Self::VaultShort,
+        Self::Reversed,
+    ];
 
     /// The reason numbered `number`.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -30,6 +58,14 @@ impl Reason {
             Self::Granted => "Granted",
             Self::NotMatched => "NotMatched",
             Self::NothingDue => "NothingDue",
+            Self::LateForWindow => "LateForWindow",
+            Self::Holdout => "Holdout",
+            Self::UserLimit => "UserLimit",
+            Self::BudgetSpent => "BudgetSpent",
+            Self::GroupTaken => "GroupTaken",
+            Self::Excluded => "Excluded",
+            Self::VaultShort => "VaultShort",
+            Self::Reversed => "Reversed",
         }
     }
 }
@@ -55,7 +91,7 @@ pub struct Outcome {
     pub clause: u8,
     /// The asset the rule grants.
     pub asset: AssetId,
-    /// What was granted, in the asset's smallest unit; 0 unless [`Reason::Granted`].
+    /// What was granted or reversed, in the asset's smallest unit; 0 with every other reason.
     pub amount: Amount,
     /// The user's balance of that asset before.
     pub before: Amount,

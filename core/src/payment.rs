@@ -1,8 +1,8 @@
 //! A payment, as the platform's oracle signs it.
 
 use crate::{
-    refusal::Refusal,
-    units::{Amount, OrderHash, Seconds, Timestamp, UserKey},
+    units::{Amount, OrderHash, ScopeId, Timestamp, UserKey},
+    window::Scope,
 };
 
 /// One paid order.
@@ -28,27 +28,13 @@ pub struct Payment {
     pub segments: u32,
 }
 
-/// How far ahead of the chain's clock a payment may say it was paid, in seconds: clocks differ a little.
-pub const MAX_AHEAD: i64 = 60;
-
 impl Payment {
-    /// The checks on a payment by itself, in the order the specification gives; whether its order was taken before
-    /// comes after them.
-    ///
-    /// `now` is the chain's clock, `max_lateness` the platform's.
-    ///
-    /// # Errors
-    /// [`Refusal::ZeroAmount`], [`Refusal::TooLate`] or [`Refusal::FromTheFuture`].
-    pub fn admit(&self, now: Timestamp, max_lateness: Seconds) -> Result<(), Refusal> {
-        if self.amount == Amount(0) {
-            return Err(Refusal::ZeroAmount);
+    /// Whose counters a rule of the scope `scope` uses.
+    pub fn scope_id(&self, scope: Scope) -> ScopeId {
+        match scope {
+            Scope::User => ScopeId(0),
+            Scope::UserStreamer => ScopeId(self.streamer),
+            Scope::UserSession => ScopeId(self.session),
         }
-        if self.paid_at.0 < now.0.saturating_sub(i64::from(max_lateness.0)) {
-            return Err(Refusal::TooLate);
-        }
-        if self.paid_at.0 > now.0.saturating_add(MAX_AHEAD) {
-            return Err(Refusal::FromTheFuture);
-        }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Local time from a platform's table of dated UTC offsets.
 
-use crate::units::{Day, Timestamp};
+use crate::units::{Day, LocalDay, Timestamp};
 use bytemuck::{Pod, Zeroable};
 
 /// Seconds of a day.
@@ -57,38 +57,115 @@ impl UtcOffset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weekday(pub u8);
 
-/// An instant as the platform's clocks on the wall show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalTime {
-    seconds: i64,
+/// A date of the Gregorian calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date {
+    /// 1970 or so.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
 }
 
+/// An instant as the platform's clocks on the wall show it.
+///
+/// It counts in days and seconds from a day long ago, so that everything divides without a sign: the chain has no
+/// signed division. Instants more than two billion days away from 1970 are taken for the nearest that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Days since [`ORIGIN`] days before 1970-01-01.
+    days: u32,
+    /// Seconds into the day, below 86 400.
+    seconds: u32,
+}
+
+/// How many days before 1970-01-01 the count of a [`LocalTime`] begins: on a first of March with which a cycle of 400 years
+/// begins. 0000-03-01 lies 719 468 days before 1970 and was a Wednesday; a cycle has 146 097 days, a whole number of weeks.
+const ORIGIN: u32 = 719_468 + 146_097 * CYCLES;
+
+/// Cycles of 400 years before the year 0: 4.9 million years.
+const CYCLES: u32 = 12_400;
+
+/// The bounds of a local time, in seconds since 1970-01-01: those of [`LocalDay`] that fit.
+const FIRST: i64 = -(ORIGIN as i64) * DAY;
+const LAST: i64 = i32::MAX as i64 * DAY;
+
+#[expect(clippy::arithmetic_side_effects, reason = "divisors are constants that are not 0; bounds are with each step")]
 impl LocalTime {
     /// `at` under the offset that `table` has for it: that of the last row beginning at or before `at`; UTC before the
     /// first row.
+    #[inline]
     pub fn at(at: Timestamp, table: &[UtcOffset]) -> Self {
         let offset = table.iter().rev().find(|row| row.from <= at).map_or(0, |row| row.seconds);
-        Self { seconds: at.0.saturating_add(i64::from(offset)) }
+        let local = at.0.saturating_add(i64::from(offset)).clamp(FIRST, LAST);
+        // 0 or more, and at most (2^31 + ORIGIN) days.
+        let since = (local - FIRST).cast_unsigned();
+        Self { days: (since / DAY.cast_unsigned()) as u32, seconds: (since % DAY.cast_unsigned()) as u32 }
+    }
+
+    /// The day on the platform's calendar.
+    #[inline]
+    pub fn day(self) -> LocalDay {
+        // At most i32::MAX, see `LAST`; at least -ORIGIN.
+        LocalDay(self.days.wrapping_sub(ORIGIN).cast_signed())
     }
 
     /// Day of the week. 1970-01-01 was a Thursday.
-    ///
-    /// Counts from 2^63 s before 1970, so that it can divide without a sign: the chain has no signed division.
-    #[expect(clippy::arithmetic_side_effects, reason = "two constants that are not 0, and a sum below 2 · 604 800")]
+    #[inline]
     pub fn weekday(self) -> Weekday {
-        let into_week = (self.seconds.cast_unsigned() ^ SIGN) % WEEK + BEGIN_INTO_WEEK;
-        Weekday((into_week / DAY.cast_unsigned() % 7) as u8 + 1)
+        // The origin is a Wednesday.
+        Weekday(((u64::from(self.days) + 2) % 7) as u8 + 1)
+    }
+
+    /// Weeks, from Monday on, since that of 1970-01-01.
+    #[inline]
+    pub fn week(self) -> i32 {
+        // Of the week of 1970-01-01; the origin is two days into its week.
+        const WEEKS: u32 = (ORIGIN + 2) / 7;
+        (((u64::from(self.days) + 2) / 7) as u32).wrapping_sub(WEEKS).cast_signed()
+    }
+
+    /// Hour of the day, 0 to 23.
+    #[inline]
+    pub fn hour(self) -> u8 {
+        (self.seconds / 3_600) as u8
+    }
+
+    /// The date.
+    ///
+    /// Howard Hinnant's `civil_from_days` (chrono-compatible low-level date algorithms): in years that begin on the first
+    /// of March, the months' lengths are a straight line.
+    pub fn date(self) -> Date {
+        let cycle = self.days / 146_097;
+        let day_of_cycle = self.days % 146_097;
+        let year_of_cycle =
+            (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+        let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        // Below 30 000 cycles, 12 million years.
+        let year = (cycle * 400 + year_of_cycle + u32::from(month <= 2)).cast_signed() - (CYCLES * 400).cast_signed();
+        Date { year, month: month as u8, day: day as u8 }
     }
 }
 
-/// Seconds of a week.
-const WEEK: u64 = 7 * DAY.cast_unsigned();
+impl Date {
+    /// Months since January 1970.
+    #[expect(clippy::arithmetic_side_effects, reason = "years of a local time are within ±12 million")]
+    pub fn months(self) -> i32 {
+        (self.year - 1_970) * 12 + i32::from(self.month) - 1
+    }
 
-/// Flipping this bit of an `i64` adds 2^63 to it and makes it a `u64`.
-const SIGN: u64 = 1 << 63;
-
-/// How far into its week, from Monday on, the second 2^63 before 1970 lies. 1970 began three days into one.
-const BEGIN_INTO_WEEK: u64 = 3 * DAY.cast_unsigned() + WEEK - SIGN % WEEK;
+    /// The date as a number, `20261003` for 2026-10-03; 0 before the year 0.
+    pub fn number(self) -> u64 {
+        let year = u64::try_from(self.year).unwrap_or(0);
+        year.saturating_mul(10_000)
+            .saturating_add(u64::from(self.month).saturating_mul(100))
+            .saturating_add(u64::from(self.day))
+    }
+}
 
 /// The UTC day of `at`: the day whose order page knows the payment. `None` before 1970 or after about 11 million years.
 #[expect(clippy::arithmetic_side_effects, reason = "the divisor is a constant that is not 0")]

@@ -54,6 +54,34 @@ unit! {
     Day(u32)
 }
 unit! {
+    /// A group of rules; how its members compete is its [`GroupMode`](crate::rule::GroupMode).
+    GroupId(u8)
+}
+unit! {
+    /// A set of tags, a bit each, numbered 0 to 31.
+    Tags(u32)
+}
+unit! {
+    /// Whose counters: the streamer's or the session's number; 0 for a user's own, and for nobody and none.
+    ScopeId(u64)
+}
+unit! {
+    /// Days since 1970-01-01 on the platform's calendar.
+    LocalDay(i32)
+}
+unit! {
+    /// A window of time, counted so that a later one has a greater number: a local day, week or month.
+    WindowIndex(i32)
+}
+unit! {
+    /// A calendar period after which what is left of the one before expires.
+    PeriodIndex(i32)
+}
+unit! {
+    /// The length of a calendar period in months, 1 to 24; 0 for what never expires.
+    Months(u8)
+}
+unit! {
     /// The how-manieth accepted payment of a user this is, from 1.
     PaymentNumber(u64)
 }
@@ -97,6 +125,20 @@ impl OrderHash {
     /// The hash under which the order number `order` is known on chain.
     pub fn of(order: &str) -> Self {
         Self(solana_sha256_hasher::hash(order.as_bytes()).to_bytes())
+    }
+}
+
+impl Tags {
+    /// Whether the two sets have a tag in common.
+    #[inline(always)]
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both sets together.
+    #[inline(always)]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Conditions in conjunctive form: predicates of one clause are OR-ed, clauses are AND-ed.
 
 use super::InvalidRule;
-use crate::{payment::Payment, time::Weekday, units::PaymentNumber};
+use crate::{counters::Counters, payment::Payment, time::LocalTime, units::PaymentNumber};
 use bytemuck::{Pod, Zeroable};
 
 /// How many predicates a condition can have.
@@ -19,11 +19,43 @@ pub enum Field {
     Weekday = 3,
     /// The how-manieth payment of this user it is, from 1.
     PaymentNumber = 4,
+    /// Hour of the day in the platform's time zone, 0 to 23.
+    Hour = 5,
+    /// The date in the platform's time zone, as a number: 20261003.
+    Date = 6,
+    /// What was paid in the rule's window by payments that count, this one included.
+    Spend = 7,
+    /// How many payments of the rule's window count, this one included.
+    Payments = 8,
+    /// On how many days in a row there was a payment that counts, this one included.
+    StreakDays = 9,
+    /// The user's tier with the platform, 0 for none.
+    Tier = 10,
+    /// The user's segments, a bit set.
+    Segments = 11,
+    /// The streamer's number, 0 for nobody.
+    Streamer = 12,
+    /// The live session's number, 0 for none.
+    Session = 13,
 }
 
 impl Field {
     /// Every field, by number.
-    pub const ALL: [Self; 4] = [Self::Amount, Self::Product, Self::Weekday, Self::PaymentNumber];
+    pub const ALL: [Self; 13] = [
+        Self::Amount,
+        Self::Product,
+        Self::Weekday,
+        Self::PaymentNumber,
+        Self::Hour,
+        Self::Date,
+        Self::Spend,
+        Self::Payments,
+        Self::StreakDays,
+        Self::Tier,
+        Self::Segments,
+        Self::Streamer,
+        Self::Session,
+    ];
 
     /// The field numbered `number`.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -37,7 +69,21 @@ impl Field {
             Self::Product => "product",
             Self::Weekday => "weekday",
             Self::PaymentNumber => "payment_number",
+            Self::Hour => "hour",
+            Self::Date => "date",
+            Self::Spend => "spend",
+            Self::Payments => "payments",
+            Self::StreakDays => "streak_days",
+            Self::Tier => "tier",
+            Self::Segments => "segments",
+            Self::Streamer => "streamer",
+            Self::Session => "session",
         }
+    }
+
+    /// Whether it is known without the rule's counters. A payment counts if all clauses hold that read only such fields.
+    pub const fn is_base(self) -> bool {
+        !matches!(self, Self::Spend | Self::Payments | Self::StreakDays)
     }
 }
 
@@ -57,7 +103,7 @@ pub enum Operator {
     Gt = 5,
     /// `>=`
     Ge = 6,
-    /// The field, as a bit set, meets the value: `1 << weekday` for a weekday.
+    /// The field, as a bit set, meets the value: `1 << weekday` for a weekday, `1 << hour` for an hour.
     Any = 7,
 }
 
@@ -135,22 +181,59 @@ impl Predicate {
         let sound = match (field, operator) {
             // Bits 1 to 7, at least one of them.
             (Field::Weekday, Operator::Any) => self.value != 0 && self.value & !0b1111_1110 == 0,
-            (Field::Weekday, _) => (1..=7).contains(&self.value),
+            // Bits 0 to 23.
+            (Field::Hour, Operator::Any) => self.value != 0 && self.value >> 24 == 0,
+            (Field::Segments, Operator::Any) => self.value != 0 && u32::try_from(self.value).is_ok(),
             (_, Operator::Any) => false,
+            (Field::Weekday, _) => (1..=7).contains(&self.value),
+            (Field::Hour, _) => self.value < 24,
+            (Field::Date, _) => is_date(self.value),
             (Field::Product, _) => u16::try_from(self.value).is_ok(),
-            (Field::Amount | Field::PaymentNumber, _) => true,
+            (Field::Tier, _) => u8::try_from(self.value).is_ok(),
+            (Field::Segments, _) => u32::try_from(self.value).is_ok(),
+            (
+                Field::Amount
+                | Field::PaymentNumber
+                | Field::Spend
+                | Field::Payments
+                | Field::StreakDays
+                | Field::Streamer
+                | Field::Session,
+                _,
+            ) => true,
         };
         if sound && self.negated <= 1 { Ok(()) } else { Err(InvalidRule::Predicate) }
     }
 
+    /// Whether it is known without the rule's counters.
+    pub fn is_base(&self) -> bool {
+        self.field().is_none_or(Field::is_base)
+    }
+
     #[inline]
     fn holds(&self, facts: &Facts<'_>) -> bool {
-        let actual = match self.field {
-            field if field == Field::Amount as u8 => facts.payment.amount.0,
-            field if field == Field::Product as u8 => u64::from(facts.payment.product),
-            field if field == Field::Weekday as u8 => u64::from(facts.weekday.0),
-            field if field == Field::PaymentNumber as u8 => facts.number.0,
-            _ => return false,
+        let Some(field) = self.field() else { return false };
+        // A bit set, for `any`.
+        let (actual, bits) = match field {
+            Field::Amount => (facts.payment.amount.0, 0),
+            Field::Product => (u64::from(facts.payment.product), 0),
+            Field::Weekday => {
+                let weekday = facts.local.weekday().0;
+                (u64::from(weekday), 1u64 << (weekday & 63))
+            }
+            Field::PaymentNumber => (facts.number.0, 0),
+            Field::Hour => {
+                let hour = facts.local.hour();
+                (u64::from(hour), 1u64 << (hour & 63))
+            }
+            Field::Date => (facts.local.date().number(), 0),
+            Field::Spend => (facts.counters.spend.0, 0),
+            Field::Payments => (u64::from(facts.counters.payments), 0),
+            Field::StreakDays => (u64::from(facts.counters.streak), 0),
+            Field::Tier => (u64::from(facts.payment.tier), 0),
+            Field::Segments => (u64::from(facts.payment.segments), u64::from(facts.payment.segments)),
+            Field::Streamer => (facts.payment.streamer, 0),
+            Field::Session => (facts.payment.session, 0),
         };
         let holds = match self.operator {
             operator if operator == Operator::Eq as u8 => actual == self.value,
@@ -159,11 +242,17 @@ impl Predicate {
             operator if operator == Operator::Le as u8 => actual <= self.value,
             operator if operator == Operator::Gt as u8 => actual > self.value,
             operator if operator == Operator::Ge as u8 => actual >= self.value,
-            // Only the weekday is a bit set, and it is at most 7.
-            _ => (1u64 << (actual & 63)) & self.value != 0,
+            _ => bits & self.value != 0,
         };
         holds != self.negated()
     }
+}
+
+/// Whether `number` can be a date: a year of four digits, a month, a day.
+fn is_date(number: u64) -> bool {
+    let (rest, day) = (number / 100, number % 100);
+    let (year, month) = (rest / 100, rest % 100);
+    (1_000..=9_999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)
 }
 
 /// What the predicates of one payment read.
@@ -171,7 +260,9 @@ impl Predicate {
 pub(crate) struct Facts<'a> {
     pub payment: &'a Payment,
     pub number: PaymentNumber,
-    pub weekday: Weekday,
+    pub local: LocalTime,
+    /// Of the rule whose predicates they are.
+    pub counters: &'a Counters,
 }
 
 /// Checks the clauses' order and every predicate.
@@ -202,4 +293,11 @@ pub(crate) fn first_failing(condition: &[Predicate], facts: &Facts<'_>) -> Optio
         holds = holds || predicate.holds(facts);
     }
     if holds { None } else { Some(clause) }
+}
+
+/// Whether all clauses hold that are made only of base predicates.
+pub(crate) fn base_holds(condition: &[Predicate], facts: &Facts<'_>) -> bool {
+    condition
+        .chunk_by(|one, next| one.clause == next.clause)
+        .all(|clause| !clause.iter().all(Predicate::is_base) || clause.iter().any(|predicate| predicate.holds(facts)))
 }

@@ -1,0 +1,50 @@
+//! How rule versions follow one another in a rule book.
+
+use crate::{
+    rule::Rule,
+    units::{RuleVersion, Timestamp},
+};
+
+/// Why a version cannot be published into a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNext {
+    /// The version is not one more than the last one, from 1.
+    Version,
+    /// It takes effect before the version before it.
+    TooEarly,
+    /// The rules of its group in the book compete in another way.
+    GroupMode,
+}
+
+/// Prepares `new` and the book for each other: the version before it ends where it takes effect, and it takes over budget
+/// and counters. Returns the slot it belongs into.
+///
+/// # Errors
+/// [`NotNext`]; nothing was changed.
+pub fn succeed(rules: &mut [Rule], new: &mut Rule) -> Result<usize, NotNext> {
+    let siblings = rules.iter().enumerate().filter(|(_, other)| other.id == new.id);
+    let last = siblings.max_by_key(|(_, other)| other.version).map(|(slot, _)| slot);
+    let last = last.and_then(|slot| rules.get(slot));
+    let next = last.map_or(Some(1), |last| last.version.0.checked_add(1)).map(RuleVersion);
+    if next != Some(new.version) {
+        return Err(NotNext::Version);
+    }
+    if last.is_some_and(|last| new.effective_at < last.effective_at) {
+        return Err(NotNext::TooEarly);
+    }
+    if rules.iter().any(|other| other.group == new.group && other.group_mode() != new.group_mode()) {
+        return Err(NotNext::GroupMode);
+    }
+    if let Some(last) = last.map(|last| last.version)
+        && let Some(last) = rules.iter_mut().find(|other| other.id == new.id && other.version == last)
+    {
+        new.follows(last);
+    }
+    Ok(rules.iter().position(|other| other.order() > new.order()).unwrap_or(rules.len()))
+}
+
+/// Whether no payment can come for the version any more: it ended before `open_from`, the first instant whose orders are
+/// still taken.
+pub fn is_over(rule: &Rule, open_from: Timestamp) -> bool {
+    rule.end().is_some_and(|end| end <= open_from)
+}
