@@ -2,10 +2,14 @@
 
 use bytemuck::{Pod, Zeroable};
 use rebate_core::{
+    admission::Admission,
+    balance::{Balance, Balances},
+    counters::Counters,
+    expiry::Periods,
     journal::{self, Hash, MAX_PEAKS},
     rule::Rule,
     time::UtcOffset,
-    units::{Amount, AssetId, MAX_ASSETS},
+    units::{Amount, AssetId, Day, MAX_ASSETS, Months, ScopeId, Seconds, Timestamp},
 };
 use solana_program::hash::hash;
 use thiserror::Error;
@@ -39,6 +43,9 @@ pub const MAX_ORACLES: usize = 8;
 
 /// How many rows its table of UTC offsets can have.
 pub const MAX_OFFSETS: usize = 16;
+
+/// How many changes of the number of order shards a platform remembers.
+pub const MAX_SHARD_ROWS: usize = 4;
 
 /// The first eight bytes of an account: the first 8 bytes of SHA-256 of `account:Name`, as Anchor has it.
 pub fn discriminator(name: &str) -> [u8; 8] {
@@ -92,7 +99,7 @@ macro_rules! layout {
     };
 }
 
-layout!(Platform, Journal, User, OrderPage, RuleBook);
+layout!(Platform, Journal, User, Counter, OrderPage, Refund, RuleBook);
 
 /// A platform and its settings.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -104,12 +111,20 @@ pub struct Platform {
     pub admin: [u8; 32],
     /// May stop and resume recording.
     pub pauser: [u8; 32],
-    /// How far back a payment may lie, in seconds.
-    pub max_lateness: u32,
-    /// How far ahead a rule version must be published, in seconds.
-    pub timelock: u32,
-    /// Into how many pages a day's orders are spread.
-    pub order_shards: u16,
+    /// Who may take up the role of admin, from `next_admin_from` on; zero for nobody.
+    pub next_admin: [u8; 32],
+    /// Unix seconds.
+    pub next_admin_from: i64,
+    /// How far back a record may lie.
+    pub max_lateness: Setting,
+    /// How far ahead changes must be announced.
+    pub timelock: Setting,
+    /// Into how many pages a day's orders are spread, by day; ascending.
+    pub order_shards: [OrderShards; MAX_SHARD_ROWS],
+    /// The first day whose orders are still remembered, days since 1970-01-01.
+    pub open_from: u32,
+    /// The last day for which a page was opened.
+    pub last_opened: u32,
     /// Layout version.
     pub version: u8,
     /// Of the address.
@@ -122,6 +137,10 @@ pub struct Platform {
     pub offset_count: u8,
     /// How many of `assets` there are.
     pub asset_count: u8,
+    /// How many of `order_shards` there are.
+    pub shard_rows: u8,
+    /// Zero.
+    pub padding: u8,
     /// Keys that may sign records.
     pub oracles: [OracleKey; MAX_ORACLES],
     /// Local time, by date.
@@ -129,7 +148,38 @@ pub struct Platform {
     /// What can be granted; asset `n` stands at `n - 1`.
     pub assets: [Asset; MAX_ASSETS],
     /// Zero.
-    pub reserved: [u8; 256],
+    pub reserved: [u8; 128],
+}
+
+/// A setting in seconds, and the one that is to follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Setting {
+    /// Until `next_from`.
+    pub value: u32,
+    /// From then on.
+    pub next: u32,
+    /// Unix seconds; 0 where nothing is to follow.
+    pub next_from: i64,
+}
+
+impl Setting {
+    /// What holds at `now`.
+    pub fn at(&self, now: Timestamp) -> u32 {
+        if self.next_from != 0 && now.0 >= self.next_from { self.next } else { self.value }
+    }
+}
+
+/// From `from_day` on, a day's orders are spread into `shards` pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct OrderShards {
+    /// Days since 1970-01-01, UTC.
+    pub from_day: u32,
+    /// At least 1.
+    pub shards: u16,
+    /// Zero.
+    pub reserved: u16,
 }
 
 /// A key that may sign records, and when.
@@ -150,12 +200,55 @@ pub struct OracleKey {
 pub struct Asset {
     /// UTF-8, zero-padded.
     pub name: [u8; 16],
-    /// 1 points.
+    /// An [`AssetKind`].
     pub kind: u8,
     /// How many bytes of `name` there are.
     pub name_length: u8,
+    /// The calendar period it expires by; 0 for never.
+    pub expiry_months: Months,
+    /// 1 once a token's vault is open.
+    pub has_vault: u8,
     /// Zero.
-    pub reserved: [u8; 14],
+    pub reserved: [u8; 4],
+    /// The first `paid_at` a rule may grant it for, Unix seconds; 0 for open.
+    pub active_from: i64,
+    /// What users have of a token, in its smallest unit.
+    pub liability: Amount,
+    /// What the vault held when an instruction last looked.
+    pub funds: Amount,
+    /// The mint of a token; zero for others.
+    pub mint: [u8; 32],
+}
+
+/// What backs an asset. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AssetKind {
+    /// A ledger entry and nothing else.
+    Points = 1,
+    /// SPL tokens in a vault, which users claim.
+    Token = 2,
+    /// Units of one face value, which users redeem.
+    Voucher = 3,
+}
+
+impl AssetKind {
+    /// Every kind, by number.
+    pub const ALL: [Self; 3] = [Self::Points, Self::Token, Self::Voucher];
+
+    /// The kind numbered `number`.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The name in rule files and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Points => "points",
+            Self::Token => "token",
+            Self::Voucher => "voucher",
+        }
+    }
 }
 
 impl Platform {
@@ -169,11 +262,35 @@ impl Platform {
         self.oracles.get(..usize::from(self.oracle_count)).unwrap_or(&self.oracles)
     }
 
+    /// The assets there are; the first is asset 1.
+    pub fn assets(&self) -> &[Asset] {
+        self.assets.get(..usize::from(self.asset_count)).unwrap_or(&self.assets)
+    }
+
+    /// An asset, `None` if the platform has no such asset.
+    pub fn asset(&self, id: AssetId) -> Option<&Asset> {
+        self.assets().get(id.slot()?)
+    }
+
     /// The name of an asset, `None` if the platform has no such asset.
     pub fn asset_name(&self, id: AssetId) -> Option<String> {
-        let assets = self.assets.get(..usize::from(self.asset_count)).unwrap_or(&self.assets);
-        let asset = assets.get(id.slot()?)?;
-        Some(String::from_utf8_lossy(&asset.name).trim_end_matches('\0').to_owned())
+        Some(String::from_utf8_lossy(&self.asset(id)?.name).trim_end_matches('\0').to_owned())
+    }
+
+    /// Into how many pages the orders of `day` are spread.
+    pub fn order_shards(&self, day: Day) -> u16 {
+        let rows = self.order_shards.get(..usize::from(self.shard_rows)).unwrap_or(&self.order_shards);
+        rows.iter().rev().find(|row| row.from_day <= day.0).map_or(1, |row| row.shards)
+    }
+
+    /// What records are let in at `now`.
+    pub fn admission(&self, now: Timestamp) -> Admission {
+        Admission::new(now, Seconds(self.max_lateness.at(now))).closed_before(Day(self.open_from))
+    }
+
+    /// By which calendar period each asset expires, by asset slot.
+    pub fn periods(&self) -> Periods {
+        self.assets.map(|asset| asset.expiry_months)
     }
 }
 
@@ -202,7 +319,7 @@ impl Journal {
     }
 }
 
-/// What a user has.
+/// What a user has. Behind the header stand `balance_slots` balances, then `counter_slots` counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct User {
@@ -210,22 +327,95 @@ pub struct User {
     pub platform: [u8; 32],
     /// The user's key.
     pub key: [u8; 32],
-    /// Per asset; asset `n` stands at `n - 1`.
-    pub balances: [Amount; MAX_ASSETS],
+    /// Who may claim the user's tokens; zero for nobody yet.
+    pub wallet: [u8; 32],
+    /// When the wallet was linked, Unix seconds.
+    pub wallet_linked_at: i64,
     /// How many payments were accepted.
     pub payments: u64,
+    /// How many balances there is room for; asset `n` stands at `n - 1`.
+    pub balance_slots: u8,
+    /// For the counters of how many rules there is room.
+    pub counter_slots: u8,
     /// Layout version.
     pub version: u8,
     /// Of the address.
     pub bump: u8,
     /// Zero.
-    pub reserved: [u8; 62],
+    pub reserved: [u8; 4],
 }
 
-impl User {
+/// A user's account with everything in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserState {
+    /// The header.
+    pub user: User,
+    /// By asset slot; all zero where there is no room for one.
+    pub balances: Balances,
+    /// The counters of the rules the user has met, and free room.
+    pub counters: Vec<Counters>,
+}
+
+impl UserState {
+    /// Decodes the account's data.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode(data: &[u8]) -> Result<Self, DecodeError> {
+        let truncated = || DecodeError::Truncated(User::NAME, data.len());
+        let (user, rest) = User::split(data)?;
+        let length = usize::from(user.balance_slots).saturating_mul(size_of::<Balance>());
+        let (stored, rest) = rest.split_at_checked(length).ok_or_else(truncated)?;
+        let mut balances = Balances::default();
+        for (balance, bytes) in balances.iter_mut().zip(stored.chunks_exact(size_of::<Balance>())) {
+            *balance = bytemuck::pod_read_unaligned(bytes);
+        }
+        let length = usize::from(user.counter_slots).saturating_mul(size_of::<Counters>());
+        let counters = rest.get(..length).ok_or_else(truncated)?;
+        let counters = counters.chunks_exact(size_of::<Counters>()).map(bytemuck::pod_read_unaligned).collect();
+        Ok(Self { user, balances, counters })
+    }
+
     /// The balance of an asset.
-    pub fn balance(&self, asset: AssetId) -> Amount {
+    pub fn balance(&self, asset: AssetId) -> Balance {
         asset.slot().and_then(|slot| self.balances.get(slot)).copied().unwrap_or_default()
+    }
+}
+
+/// What rules count of a user towards one streamer or in one session. Behind the header stand `slots` counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Counter {
+    /// Whose these are.
+    pub platform: [u8; 32],
+    /// The user's key.
+    pub user: [u8; 32],
+    /// Who paid the rent and gets it back.
+    pub payer: [u8; 32],
+    /// The streamer's or the session's number.
+    pub scope_id: ScopeId,
+    /// A [`rebate_core::window::Scope`].
+    pub scope: u8,
+    /// For the counters of how many rules there is room.
+    pub slots: u8,
+    /// Layout version.
+    pub version: u8,
+    /// Of the address.
+    pub bump: u8,
+    /// Zero.
+    pub reserved: [u8; 12],
+}
+
+impl Counter {
+    /// Decodes the account's data with its counters.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode_with_counters(data: &[u8]) -> Result<(Self, Vec<Counters>), DecodeError> {
+        let (counter, rest) = Self::split(data)?;
+        let length = usize::from(counter.slots).saturating_mul(size_of::<Counters>());
+        let counters = rest.get(..length).ok_or(DecodeError::Truncated(Self::NAME, data.len()))?;
+        Ok((counter, counters.chunks_exact(size_of::<Counters>()).map(bytemuck::pod_read_unaligned).collect()))
     }
 }
 
@@ -235,18 +425,76 @@ impl User {
 pub struct OrderPage {
     /// Whose orders these are.
     pub platform: [u8; 32],
+    /// Who paid the rent and gets it back.
+    pub payer: [u8; 32],
     /// Days since 1970-01-01, UTC.
     pub day: u32,
     /// How many orders were taken.
     pub taken: u32,
     /// Which shard.
     pub shard: u16,
+    /// The how-manieth page of its day and shard, from 0.
+    pub number: u16,
+    /// 1 once another page follows and this one takes no more.
+    pub sealed: u8,
     /// Layout version.
     pub version: u8,
     /// Of the address.
     pub bump: u8,
     /// Zero.
-    pub reserved: [u8; 20],
+    pub reserved: [u8; 17],
+}
+
+impl OrderPage {
+    /// How many slots an account of a page has, by its data.
+    pub fn slots(data: &[u8]) -> usize {
+        data.len().saturating_sub(8).saturating_sub(size_of::<Self>()) / size_of::<u64>()
+    }
+}
+
+/// A refund's proof, and afterwards what was refunded of an order. Behind the header stands the order's event until it is
+/// proved, then its grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Refund {
+    /// Whose order this is.
+    pub platform: [u8; 32],
+    /// SHA-256 of the order number.
+    pub order: [u8; 32],
+    /// Who paid the rent.
+    pub payer: [u8; 32],
+    /// The node of the journal that the proof has reached.
+    pub node: Hash,
+    /// Who paid the order; zero until it is proved.
+    pub user: [u8; 32],
+    /// The event's position in the journal.
+    pub journal_index: u64,
+    /// What was paid.
+    pub paid: Amount,
+    /// When.
+    pub paid_at: Timestamp,
+    /// To whom.
+    pub streamer: u64,
+    /// In which session.
+    pub session: u64,
+    /// What of the order was refunded so far.
+    pub refunded: Amount,
+    /// How many bytes of the event there are.
+    pub event_length: u32,
+    /// How many of them were written.
+    pub written: u32,
+    /// How many grants there are.
+    pub grants: u16,
+    /// 0 writing, 1 climbing, 2 proved.
+    pub stage: u8,
+    /// How high `node` stands.
+    pub height: u8,
+    /// Layout version.
+    pub version: u8,
+    /// Of the address.
+    pub bump: u8,
+    /// Zero.
+    pub reserved: [u8; 10],
 }
 
 /// The rule book; only the header.
@@ -257,12 +505,14 @@ pub struct RuleBook {
     pub platform: [u8; 32],
     /// How many payments were accepted under it.
     pub payments: u64,
+    /// The greatest id of a rule whose last version was dropped: ids up to it are not given again.
+    pub dropped_through: u16,
     /// Layout version.
     pub version: u8,
     /// Of the address.
     pub bump: u8,
     /// Zero.
-    pub reserved: [u8; 62],
+    pub reserved: [u8; 60],
 }
 
 impl RuleBook {

@@ -1,10 +1,9 @@
 //! The addresses of one platform's accounts.
 
 use rebate_core::{
-    order,
-    payment::Payment,
     time,
-    units::{Day, UserKey},
+    units::{AssetId, Day, OrderHash, ScopeId, Timestamp, UserKey},
+    window::Scope,
 };
 use solana_program::pubkey::Pubkey;
 use std::sync::LazyLock;
@@ -66,14 +65,30 @@ impl Addresses {
         derive(&[b"user", self.platform.as_ref(), &key.0])
     }
 
-    /// The page of a day's orders.
-    pub fn order_page(&self, day: Day, shard: u16) -> Pubkey {
-        derive(&[b"orders", self.platform.as_ref(), &day.0.to_le_bytes(), &shard.to_le_bytes()])
+    /// Page `number` of a day's orders, from 0.
+    pub fn order_page(&self, day: Day, shard: u16, number: u16) -> Pubkey {
+        let (day, shard, number) = (day.0.to_le_bytes(), shard.to_le_bytes(), number.to_le_bytes());
+        derive(&[b"orders", self.platform.as_ref(), &day, &shard, &number])
     }
 
-    /// Day and shard of the page that knows `payment`, on a platform with `shards` shards. A payment from before 1970
-    /// belongs to day 0; the program refuses it as too late.
-    pub fn page_of(payment: &Payment, shards: u16) -> (Day, u16) {
-        (time::utc_day(payment.paid_at).unwrap_or(Day(0)), order::shard(&payment.order, shards))
+    /// A user's counters towards one streamer or in one session.
+    pub fn counter(&self, key: &UserKey, scope: Scope, id: ScopeId) -> Pubkey {
+        derive(&[b"counter", self.platform.as_ref(), &key.0, &[scope as u8], &id.0.to_le_bytes()])
     }
+
+    /// What proves an order, and what was refunded of it.
+    pub fn refund(&self, order: &OrderHash) -> Pubkey {
+        derive(&[b"refund", self.platform.as_ref(), &order.0])
+    }
+
+    /// The tokens behind an asset.
+    pub fn vault(&self, asset: AssetId) -> Pubkey {
+        derive(&[b"vault", self.platform.as_ref(), &[asset.0]])
+    }
+}
+
+/// The day whose pages know an order of the time `at`. One from before 1970 belongs to day 0; the program refuses it as too
+/// late.
+pub fn day_of(at: Timestamp) -> Day {
+    time::utc_day(at).unwrap_or(Day(0))
 }

@@ -32,6 +32,11 @@ impl ProgramError {
         Refusal::ALL.iter().any(|refusal| refusal.name() == self.name())
     }
 
+    /// Whether accounts that were opened or rules that were published meanwhile can be the cause: looking again helps.
+    pub fn is_outdated(&self) -> bool {
+        ["WrongAccounts", "WrongOrderPage", "OrderPageFull", "CounterMissing", "NoRoom"].contains(&self.name())
+    }
+
     fn entry(&self) -> Option<(&'static str, &'static str)> {
         let at = usize::try_from(self.code.checked_sub(FIRST)?).ok()?;
         ERRORS.get(at).copied()
@@ -57,17 +62,20 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("UnknownOracle", "Signed by a key that is not an oracle key of this platform"),
     ("OracleNotValid", "The oracle key is not valid now"),
     ("MessageTruncated", "The signed message is cut off"),
-    ("WrongDomain", "The signed message is not one for recording payments"),
+    ("WrongDomain", "The signed message is not one of records"),
     ("MessageForAnotherProgram", "The message was signed for another program"),
     ("MessageForAnotherPlatform", "The message was signed for another platform"),
     ("EmptyMessage", "The signed message holds no records"),
-    ("UnknownRecord", "The signed message holds a record of an unknown kind"),
+    ("UnknownRecord", "The signed message holds a record of another kind than the instruction takes"),
     ("NotCanonical", "A record of the signed message is not in its one canonical form"),
     ("TrailingBytes", "The signed message goes on after its last record"),
-    ("WrongAccounts", "Pass the user's account and the order page of each record, in order, and nothing else"),
+    (
+        "WrongAccounts",
+        "Pass for each record, in order, the user's account, the order pages of its day and shard, and the counters it needs; nothing else",
+    ),
     ("WrongUser", "The account passed is not that of the record's user"),
     ("WrongOrderPage", "The order page passed is not that of the record's day and shard"),
-    ("OrderPageFull", "The order page is full"),
+    ("OrderPageFull", "The order page is full; open the next one"),
     ("JournalFull", "The journal is full"),
     ("RuleName", "A rule's name has 1 to 32 bytes and no control characters"),
     ("RuleVersion", "The rule's version must be one more than the last published, from 1"),
@@ -81,5 +89,55 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("RuleBookFull", "The rule book is full"),
     ("InvalidSettings", "The platform's settings are out of range"),
     ("OracleKeys", "The platform has as many oracle keys as it can have, or has this one already"),
-    ("InvalidOrderPage", "An order page has 8 to 1024 slots, for a day that is neither too late nor ahead of tomorrow"),
+    (
+        "InvalidOrderPage",
+        "An order page has at least 8 slots, for a day that is neither closed nor too late nor more than 32 days ahead",
+    ),
+    (
+        "UnknownOrder",
+        "The order that is refunded is not proved; prove it with open_refund, write_refund and prove_refund first",
+    ),
+    ("OverRefund", "More would be refunded than was paid"),
+    ("InsufficientBalance", "The user has less than would be redeemed"),
+    ("NotRedeemable", "Only points and vouchers of the platform can be redeemed; tokens are claimed"),
+    ("StaleLink", "The wallet link is no newer than the one in effect"),
+    (
+        "CounterMissing",
+        "A rule in force needs counters that were not passed; the log names the rule and the scope. Open them with open_counter",
+    ),
+    (
+        "NoRoom",
+        "The account has no room for another rule's counters; the log names the rule. Make room with grow_user or grow_counter",
+    ),
+    ("InvalidHoldout", "At most 10000 basis points of the users can be held out"),
+    ("UnknownRuleNumber", "The rule names a window, a scope, a mode or a way to treat limits that does not exist"),
+    ("GroupMode", "The other rules of the group in the book compete in another way; all of a group have one mode"),
+    ("RuleInForce", "A payment can still come for this version; close the days before its end first"),
+    ("RuleIdUsed", "Rules up to this id were dropped; give a new rule a greater id"),
+    ("NoSuchRule", "The rule book has no such rule version, or it ends already"),
+    ("WrongCounter", "The counters passed are not those of the record's user, streamer or session"),
+    ("CounterInUse", "These counters can still be counted into; close them after their window's days are closed"),
+    (
+        "OrderPageInUse",
+        "An order page closes once its day is beyond max_lateness, grows while it is empty, and has a successor once it is nearly full",
+    ),
+    ("WrongRefund", "The refund account passed is not that of the refunded order"),
+    ("InvalidProof", "The event is not this order's payment, or the path does not lead to a peak of the journal"),
+    ("RefundInUse", "The order is proved; its refund account stays"),
+    ("NotPayer", "Only who opened the account may do this"),
+    ("AssetsFull", "The platform has as many assets as it can have, or the asset is not one it could grant"),
+    ("OffsetsFull", "The table of UTC offsets is full, and its oldest row is still needed"),
+    (
+        "InvalidOrderShards",
+        "The number of shards changes only from a day that no page was opened for yet, and at most four times within the open days",
+    ),
+    ("NotNextAdmin", "Only the proposed admin may do this, after the timelock"),
+    ("NotAToken", "The asset is not a token, or its vault is not open"),
+    ("WrongMint", "The mint is not the asset's"),
+    ("WrongTokenAccount", "The token account is of another mint or another owner"),
+    ("UnsupportedMint", "The mint has an extension that could take or stop the vault's tokens"),
+    ("WrongVault", "The account is not the asset's vault"),
+    ("NotWallet", "Only the wallet linked to the user may claim"),
+    ("NothingToClaim", "The user has less of the asset than would be claimed, or nothing"),
+    ("BelowLiability", "Only what no user has a claim to can be withdrawn"),
 ];

@@ -5,6 +5,7 @@ pub mod account;
 pub mod address;
 pub mod block;
 pub mod chain;
+pub mod definition;
 pub mod error;
 pub mod event;
 pub mod explorer;

@@ -1,10 +1,7 @@
 //! Signing records as the platform's payment oracle.
 
 use crate::address::PROGRAM;
-use rebate_core::{
-    message::{self, TooManyRecords},
-    payment::Payment,
-};
+use rebate_core::message::{self, Record, TooManyRecords};
 use solana_keypair::Keypair;
 use solana_program::pubkey::Pubkey;
 use solana_signer::Signer;
@@ -20,11 +17,11 @@ pub struct SignedMessage {
     pub message: Vec<u8>,
 }
 
-/// Signs a message that carries `payments` to `platform`.
+/// Signs a message that carries `records`, all of one kind, to `platform`.
 ///
 /// # Errors
 /// [`TooManyRecords`] for more than 255; what fits into a transaction is far less.
-pub fn sign(oracle: &Keypair, platform: &Pubkey, payments: &[Payment]) -> Result<SignedMessage, TooManyRecords> {
-    let message = message::encode(&PROGRAM.to_bytes(), &platform.to_bytes(), payments)?;
+pub fn sign<R: Record>(oracle: &Keypair, platform: &Pubkey, records: &[R]) -> Result<SignedMessage, TooManyRecords> {
+    let message = message::encode(&PROGRAM.to_bytes(), &platform.to_bytes(), records)?;
     Ok(SignedMessage { key: oracle.pubkey().to_bytes(), signature: *oracle.sign_message(&message).as_array(), message })
 }

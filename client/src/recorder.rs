@@ -1,21 +1,24 @@
 //! Recording payments: opens what they need, keeps batches within a transaction, submits.
 
 use crate::{
-    account::{DecodeError, Platform},
-    address::Addresses,
+    account::{Counter, DecodeError, OrderPage, Platform, RuleBook, User},
+    address::{Addresses, day_of},
     chain::{ChainError, Landed, Submit, SubmitError},
-    instruction,
+    instruction::{self, RecordAccounts},
     oracle::SignedMessage,
 };
 use rebate_core::{
+    order,
     payment::Payment,
-    units::{Seconds, Timestamp},
+    rule::Rule,
+    units::{Day, OrderHash, Timestamp, UserKey},
+    window::Scope,
 };
 use solana_keypair::Keypair;
 use solana_message::Message;
 use solana_program::{instruction::Instruction, pubkey::Pubkey};
 use solana_signer::Signer;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
 /// The most bytes a legacy transaction can have on the wire.
@@ -36,6 +39,9 @@ pub enum RecordError {
     /// The platform's account cannot be read.
     #[error("the platform at {0}: {1}")]
     Platform(Pubkey, DecodeError),
+    /// An account cannot be read.
+    #[error("the account {0}: {1}")]
+    Account(Pubkey, DecodeError),
     /// The chain did not take it.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -53,8 +59,17 @@ pub struct Recorder<'a> {
     payer: &'a Keypair,
     addresses: Addresses,
     platform: Platform,
-    /// Accounts that are open.
-    open: HashSet<Pubkey>,
+    rules: Vec<Rule>,
+    /// Users and counters that are open, and for the counters of how many rules each has room.
+    room: HashMap<Pubkey, u8>,
+    /// How many pages there are of each day and shard.
+    pages: HashMap<(Day, u16), u16>,
+}
+
+/// An account to be opened or grown.
+struct Missing {
+    address: Pubkey,
+    instruction: Instruction,
 }
 
 impl<'a> Recorder<'a> {
@@ -63,9 +78,20 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// [`RecordError::NoPlatform`], or what the chain answered.
     pub async fn new(chain: &'a dyn Submit, platform: Pubkey, payer: &'a Keypair) -> Result<Self, RecordError> {
-        let account = chain.account(&platform).await?.ok_or(RecordError::NoPlatform(platform))?;
-        let account = Platform::decode(&account.data).map_err(|error| RecordError::Platform(platform, error))?;
-        Ok(Self { chain, payer, addresses: Addresses::at(platform), platform: account, open: HashSet::new() })
+        let addresses = Addresses::at(platform);
+        let (platform, rules) = read(chain, &addresses).await?;
+        Ok(Self { chain, payer, addresses, platform, rules, room: HashMap::new(), pages: HashMap::new() })
+    }
+
+    /// Reads settings, rules and pages anew: somebody else may have changed them.
+    ///
+    /// # Errors
+    /// What the chain answered.
+    pub async fn refresh(&mut self) -> Result<(), RecordError> {
+        (self.platform, self.rules) = read(self.chain, &self.addresses).await?;
+        self.room.clear();
+        self.pages.clear();
+        Ok(())
     }
 
     /// The platform's settings.
@@ -80,7 +106,46 @@ impl<'a> Recorder<'a> {
 
     /// The instructions that record `payments`.
     pub fn instructions(&self, payments: &[Payment], signed: &SignedMessage) -> [Instruction; 2] {
-        instruction::record_payments(&self.addresses, self.platform.order_shards, payments, signed)
+        let accounts: Vec<_> = payments.iter().map(|payment| self.accounts(payment)).collect();
+        instruction::record_payments(&self.addresses, &accounts, signed)
+    }
+
+    /// What a payment needs.
+    fn accounts(&self, payment: &Payment) -> RecordAccounts {
+        let counters = self.scopes(payment.paid_at);
+        RecordAccounts {
+            user: self.addresses.user(&payment.user),
+            pages: self.pages_of(&payment.order, payment.paid_at),
+            refund: None,
+            counters: counters
+                .into_iter()
+                .map(|scope| self.addresses.counter(&payment.user, scope, payment.scope_id(scope)))
+                .collect(),
+        }
+    }
+
+    /// Every page that may know an order of the time `at`.
+    pub fn pages_of(&self, order: &OrderHash, at: Timestamp) -> Vec<Pubkey> {
+        let (day, shard) = self.shard_of(order, at);
+        let count = self.pages.get(&(day, shard)).copied().unwrap_or(1);
+        (0..count).map(|number| self.addresses.order_page(day, shard, number)).collect()
+    }
+
+    fn shard_of(&self, order: &OrderHash, at: Timestamp) -> (Day, u16) {
+        let day = day_of(at);
+        (day, order::shard(order, self.platform.order_shards(day)))
+    }
+
+    /// The scopes other than the user's own of which a rule in force at `at` needs counters.
+    fn scopes(&self, at: Timestamp) -> Vec<Scope> {
+        let in_force = |scope: &Scope| self.rules.iter().any(|rule| rule.scope() == *scope && rule.in_force(at));
+        [Scope::UserStreamer, Scope::UserSession].into_iter().filter(in_force).collect()
+    }
+
+    /// For how many rules there has to be room in counters of a scope.
+    fn slots(&self, scope: Scope) -> u8 {
+        let rules: HashSet<_> = self.rules.iter().filter(|rule| rule.scope() == scope).map(|rule| rule.id).collect();
+        u8::try_from(rules.len()).unwrap_or(u8::MAX)
     }
 
     /// Whether a transaction with these instructions fits on the wire.
@@ -90,66 +155,160 @@ impl<'a> Recorder<'a> {
         message.serialize().len().saturating_add(65) <= LEGACY_TRANSACTION
     }
 
-    /// Opens the accounts of users and order pages that `payments` need and that are not open yet.
+    /// Opens the accounts of users, their counters and the order pages that `payments` need and that are not open yet, and
+    /// makes room where there is not enough.
     ///
     /// # Errors
     /// What the chain answered.
     pub async fn open_for(&mut self, payments: &[Payment]) -> Result<(), RecordError> {
-        let mut missing: Vec<(Pubkey, Instruction)> = Vec::new();
+        let mut missing: Vec<Missing> = Vec::new();
         for payment in payments {
-            let payer = self.payer.pubkey();
-            let user = self.addresses.user(&payment.user);
-            if self.is_missing(&user, &missing).await? {
-                missing.push((user, instruction::open_user(&payer, &self.addresses, &payment.user)));
-            }
-            let (day, shard) = Addresses::page_of(payment, self.platform.order_shards);
-            let page = self.addresses.order_page(day, shard);
+            self.user(&payment.user, &mut missing).await?;
             // A payment that is refused as it is has no page: the program opens none for its day, nor asks for it.
-            if self.is_missing(&page, &missing).await? && self.is_admitted(payment).await? {
-                let open = instruction::open_order_page(&payer, &self.addresses, day, shard, PAGE_SLOTS);
-                missing.push((page, open));
+            if !self.is_admitted(payment).await? {
+                continue;
+            }
+            self.page(&payment.order, payment.paid_at, &mut missing).await?;
+            for scope in self.scopes(payment.paid_at) {
+                self.counter(payment, scope, &mut missing).await?;
             }
         }
+        self.open(missing).await
+    }
+
+    /// Opens the account of a user and the page of an order of the time `at`.
+    ///
+    /// # Errors
+    /// What the chain answered.
+    pub async fn open_user_and_page(
+        &mut self,
+        user: &UserKey,
+        order: &OrderHash,
+        at: Timestamp,
+    ) -> Result<(), RecordError> {
+        let mut missing = Vec::new();
+        self.user(user, &mut missing).await?;
+        self.page(order, at, &mut missing).await?;
+        self.open(missing).await
+    }
+
+    async fn user(&mut self, key: &UserKey, missing: &mut Vec<Missing>) -> Result<(), RecordError> {
+        let (address, slots) = (self.addresses.user(key), self.slots(Scope::User));
+        if self.room.get(&address).is_some_and(|room| *room >= slots) {
+            return Ok(());
+        }
+        let payer = self.payer.pubkey();
+        let instruction = match self.chain.account(&address).await? {
+            None => Some(instruction::open_user(&payer, &self.addresses, key, slots)),
+            Some(account) => {
+                let user = User::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
+                let narrow = user.counter_slots < slots || user.balance_slots < self.platform.asset_count;
+                narrow.then(|| instruction::grow_user(&payer, &self.addresses, key, slots.max(user.counter_slots)))
+            }
+        };
+        missing.extend(instruction.map(|instruction| Missing { address, instruction }));
+        self.room.insert(address, slots);
+        Ok(())
+    }
+
+    async fn counter(
+        &mut self,
+        payment: &Payment,
+        scope: Scope,
+        missing: &mut Vec<Missing>,
+    ) -> Result<(), RecordError> {
+        let (key, id) = (&payment.user, payment.scope_id(scope));
+        let (address, slots) = (self.addresses.counter(key, scope, id), self.slots(scope));
+        if self.room.get(&address).is_some_and(|room| *room >= slots) {
+            return Ok(());
+        }
+        let payer = self.payer.pubkey();
+        let instruction = match self.chain.account(&address).await? {
+            None => Some(instruction::open_counter(&payer, &self.addresses, key, scope, id, slots)),
+            Some(account) => {
+                let counter = Counter::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
+                let narrow = counter.slots < slots;
+                narrow.then(|| instruction::grow_counter(&payer, &self.addresses, key, scope, id, slots))
+            }
+        };
+        missing.extend(instruction.map(|instruction| Missing { address, instruction }));
+        self.room.insert(address, slots);
+        Ok(())
+    }
+
+    /// Finds out how many pages the order's day and shard have, and opens the next one where there is none or the last one
+    /// is full.
+    async fn page(&mut self, order: &OrderHash, at: Timestamp, missing: &mut Vec<Missing>) -> Result<(), RecordError> {
+        let (day, shard) = self.shard_of(order, at);
+        if self.pages.contains_key(&(day, shard)) {
+            return Ok(());
+        }
+        let mut count = 0u16;
+        let full = loop {
+            let address = self.addresses.order_page(day, shard, count);
+            let Some(account) = self.chain.account(&address).await? else { break true };
+            let page = OrderPage::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
+            count = count.saturating_add(1);
+            if page.sealed == 0 {
+                break page.taken as usize >= order::page_limit(OrderPage::slots(&account.data));
+            }
+        };
+        if full {
+            let payer = self.payer.pubkey();
+            let instruction = instruction::open_order_page(&payer, &self.addresses, day, shard, count, PAGE_SLOTS);
+            missing.push(Missing { address: self.addresses.order_page(day, shard, count), instruction });
+            count = count.saturating_add(1);
+        }
+        self.pages.insert((day, shard), count);
+        Ok(())
+    }
+
+    async fn open(&mut self, missing: Vec<Missing>) -> Result<(), RecordError> {
         for chunk in missing.chunks(OPENED_AT_ONCE) {
-            let instructions: Vec<_> = chunk.iter().map(|(_, open)| open.clone()).collect();
+            let instructions: Vec<_> = chunk.iter().map(|missing| missing.instruction.clone()).collect();
             if let Err(error) = self.chain.submit(&instructions, &[self.payer]).await {
                 // Somebody else may have opened one of them meanwhile; then all is well.
-                for (address, _) in chunk {
-                    if self.chain.account(address).await?.is_none() {
+                for missing in chunk {
+                    if self.chain.account(&missing.address).await?.is_none() {
                         return Err(error.into());
                     }
                 }
             }
-            self.open.extend(chunk.iter().map(|(address, _)| *address));
         }
         Ok(())
     }
 
-    /// Whether the account at `address` is neither open nor about to be.
-    async fn is_missing(&mut self, address: &Pubkey, about_to: &[(Pubkey, Instruction)]) -> Result<bool, ChainError> {
-        if self.open.contains(address) || about_to.iter().any(|(other, _)| other == address) {
-            return Ok(false);
-        }
-        let there = self.chain.account(address).await?.is_some();
-        if there {
-            self.open.insert(*address);
-        }
-        Ok(!there)
-    }
-
     async fn is_admitted(&self, payment: &Payment) -> Result<bool, ChainError> {
         let now = Timestamp(self.chain.now().await?);
-        Ok(payment.admit(now, Seconds(self.platform.max_lateness)).is_ok())
+        Ok(self.platform.admission(now).check(payment.amount, payment.paid_at).is_ok())
     }
 
-    /// Opens what is missing and records `payments` with a message that is already signed.
+    /// Opens what is missing and records `payments` with a message that is already signed. Where somebody changed the rules
+    /// or filled a page meanwhile, it looks again once.
     ///
     /// # Errors
     /// [`RecordError`]; a program's refusal means that every record was refused, and is the first one's.
     pub async fn record(&mut self, payments: &[Payment], signed: &SignedMessage) -> Result<Landed, RecordError> {
         self.open_for(payments).await?;
-        Ok(self.chain.submit(&self.instructions(payments, signed), &[self.payer]).await?)
+        match self.chain.submit(&self.instructions(payments, signed), &[self.payer]).await {
+            Err(SubmitError::Refused { error, .. }) if error.is_outdated() => {
+                self.refresh().await?;
+                self.open_for(payments).await?;
+                Ok(self.chain.submit(&self.instructions(payments, signed), &[self.payer]).await?)
+            }
+            landed => Ok(landed?),
+        }
     }
+}
+
+async fn read(chain: &dyn Submit, addresses: &Addresses) -> Result<(Platform, Vec<Rule>), RecordError> {
+    let Addresses { platform, rule_book, .. } = *addresses;
+    let account = chain.account(&platform).await?.ok_or(RecordError::NoPlatform(platform))?;
+    let settings = Platform::decode(&account.data).map_err(|error| RecordError::Platform(platform, error))?;
+    let account = chain.account(&rule_book).await?.ok_or(RecordError::NoPlatform(platform))?;
+    let (_, rules) =
+        RuleBook::decode_with_rules(&account.data).map_err(|error| RecordError::Account(rule_book, error))?;
+    Ok((settings, rules))
 }
 
 /// The refusals among a transaction's log lines: the order's first 8 bytes in hexadecimal, and the reason.
