@@ -18,6 +18,7 @@ pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Resu
                 paused.insert(event.platform, event.paused);
             }
             Event::RulePublished(_) | Event::PaymentRecorded(_) => {}
+            _ => return Err(contradiction(found, "this software does not write such events yet")),
         }
     }
     if !created.is_empty() {

@@ -3,7 +3,7 @@
 use super::{WriteError, contradiction, ledger::Entry};
 use crate::stretch::Found;
 use rebate_client::event::{EffectEntry, Event, RuleDefinition, RulePublished};
-use rebate_core::rule::{Field, Operator};
+use rebate_core::rule::{Field, Operator, TierMode};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -43,7 +43,7 @@ pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Resu
         // The program takes any UTF-8; Postgres takes no zeros.
         &published.iter().map(|(_, event)| event.rule.name.replace('\0', "\u{fffd}")).collect::<Vec<_>>(),
         &published.iter().map(|(_, event)| i32::from(event.rule.priority)).collect::<Vec<_>>(),
-        &published.iter().map(|(_, event)| asset(event.rule.effect)).collect::<Vec<_>>(),
+        &published.iter().map(|(_, event)| i16::from(event.rule.effect.asset().0)).collect::<Vec<_>>(),
         &published.iter().map(|(_, event)| event.rule.starts_at).collect::<Vec<_>>(),
         &published.iter().map(|(_, event)| event.rule.ends_at).collect::<Vec<_>>(),
         &definitions,
@@ -67,10 +67,8 @@ pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Resu
     Ok(())
 }
 
-fn asset(effect: EffectEntry) -> i16 {
-    match effect {
-        EffectEntry::Fixed { asset, .. } | EffectEntry::Ratio { asset, .. } => i16::from(asset),
-    }
+fn unknown(found: &Found, what: &str, number: u8) -> WriteError {
+    contradiction(found, format!("{what} {number} is none this software knows; update it"))
 }
 
 /// Condition and effect in the form that the schema's comment on `rules.definition` gives.
@@ -79,12 +77,9 @@ fn definition(found: &Found, rule: &RuleDefinition) -> Result<Value, WriteError>
         .condition
         .iter()
         .map(|predicate| {
-            let unknown = |what: &str, number: u8| {
-                contradiction(found, format!("{what} {number} is none this software knows; update it"))
-            };
-            let field = Field::from_number(predicate.field).ok_or_else(|| unknown("field", predicate.field))?;
-            let operator =
-                Operator::from_number(predicate.operator).ok_or_else(|| unknown("operator", predicate.operator))?;
+            let field = Field::from_number(predicate.field).ok_or_else(|| unknown(found, "field", predicate.field))?;
+            let operator = Operator::from_number(predicate.operator)
+                .ok_or_else(|| unknown(found, "operator", predicate.operator))?;
             Ok(json!({
                 "clause": predicate.clause,
                 "negated": predicate.negated,
@@ -94,11 +89,20 @@ fn definition(found: &Found, rule: &RuleDefinition) -> Result<Value, WriteError>
             }))
         })
         .collect::<Result<Vec<_>, WriteError>>()?;
-    let effect = match rule.effect {
+    let effect = match &rule.effect {
         EffectEntry::Fixed { asset, amount } => json!({"kind": "fixed", "asset": asset, "amount": amount.to_string()}),
         EffectEntry::Ratio { asset, bps, min, max } => json!({
             "kind": "ratio", "asset": asset, "bps": bps, "min": min.to_string(), "max": max.to_string(),
         }),
+        EffectEntry::Tiers { asset, mode, steps } => {
+            let mode = TierMode::from_number(*mode).ok_or_else(|| unknown(found, "tier mode", *mode))?;
+            let steps: Vec<_> = steps.iter().map(|step| [step.threshold.to_string(), step.value.to_string()]).collect();
+            json!({"kind": "tiers", "asset": asset, "mode": mode.name(), "steps": steps})
+        }
+        EffectEntry::Streak { asset, days, amount, recurring } => json!({
+            "kind": "streak", "asset": asset, "days": days, "amount": amount.to_string(), "recurring": recurring,
+        }),
+        EffectEntry::Multiplier { asset, bps } => json!({"kind": "multiplier", "asset": asset, "bps": bps}),
     };
     Ok(json!({"condition": condition, "effect": effect}))
 }
