@@ -20,7 +20,7 @@ use anyhow::Context;
 use api::Api;
 use expected::Expected;
 use rebate_client::{
-    account::User,
+    account::UserState,
     address::Addresses,
     chain::SubmitError,
     oracle,
@@ -252,12 +252,13 @@ impl Evening<'_> {
         addresses: &Addresses,
     ) -> anyhow::Result<()> {
         let account = self.stage.chain.account(&addresses.user(key)).await?;
-        let on_chain = account.map(|account| User::decode(&account.data)).transpose()?;
+        let on_chain = account.map(|account| UserState::decode(&account.data)).transpose()?;
         let of_core = self.expected.balances(key);
         for (slot, of_core) in of_core.iter().enumerate() {
-            let on_chain = on_chain.and_then(|user| user.balances.get(slot).copied()).unwrap_or_default();
+            let on_chain = on_chain.as_ref().and_then(|user| user.balances.get(slot).copied()).unwrap_or_default();
             let in_api = balances.as_ref().map_or(Ok(0), |balances| balances.of_slot(slot))?;
-            if on_chain != *of_core || in_api != of_core.0 {
+            let (on_chain, of_core) = (on_chain.total(), of_core.total());
+            if on_chain != of_core || in_api != of_core.0 {
                 self.differences.push(format!(
                     "{user}, asset {}: the API says {in_api}, the chain {on_chain}, core {of_core}",
                     slot.saturating_add(1)

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use rebate_client::{
     Pubkey,
     account::{Journal, Platform},
-    address::Addresses,
+    address::{Addresses, day_of},
     chain::{Commitment, Landed, ReadAccounts, Submit, rpc::RpcChain},
     instruction::{self, PlatformSettings},
 };
@@ -97,9 +97,10 @@ async fn show(chain: &dyn ReadAccounts, address: Pubkey) -> anyhow::Result<()> {
     println!("state         {}", if platform.paused == 0 { "running" } else { "paused" });
     println!("admin         {}", Pubkey::new_from_array(platform.admin));
     println!("pauser        {}", Pubkey::new_from_array(platform.pauser));
-    println!("lateness      {} s at most", platform.max_lateness);
-    println!("timelock      {} s", platform.timelock);
-    println!("order shards  {}", platform.order_shards);
+    let now = Timestamp(chain.now().await?);
+    println!("lateness      {} s at most", platform.max_lateness.at(now));
+    println!("timelock      {} s", platform.timelock.at(now));
+    println!("order shards  {}", platform.order_shards(day_of(now)));
     for offset in platform.offsets() {
         println!("UTC offset    {} s from {} on", offset.seconds, offset.from);
     }

@@ -7,7 +7,7 @@ use rebate_client::{
     account::RuleBook,
     address::Addresses,
     chain::{ReadAccounts, Submit},
-    event::{PredicateEntry, RuleDefinition},
+    event::RuleDefinition,
     instruction,
 };
 use rebate_core::{
@@ -41,7 +41,11 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
             // Some seconds pass until the program compares with its own clock.
             let earliest = match book.payments {
                 0 => Timestamp(0),
-                _ => Timestamp(chain.now().await?.saturating_add(i64::from(account.timelock)).saturating_add(60)),
+                _ => {
+                    let now = chain.now().await?;
+                    let timelock = account.timelock.at(Timestamp(now));
+                    Timestamp(now.saturating_add(i64::from(timelock)).saturating_add(60))
+                }
             };
             let effective_at = effective_at.unwrap_or(earliest);
             for definition in file.rules {
@@ -86,12 +90,14 @@ pub(crate) async fn rule_book(
 fn next_version(definition: RuleDefinition, published: &[Rule]) -> Option<RuleDefinition> {
     let last = published.iter().filter(|rule| rule.id == RuleId(definition.id)).max_by_key(|rule| rule.version);
     let Some(last) = last else { return Some(definition) };
-    let same = last.name() == definition.name
-        && last.priority == definition.priority
-        && last.starts_at.0 == definition.starts_at
-        && last.ends_at.0 == definition.ends_at
-        && last.effect() == Some(definition.effect.into())
-        && last.condition().iter().copied().map(PredicateEntry::from).eq(definition.condition.iter().copied());
+    let same = definition.rule(last.effective_at).is_ok_and(|mut rule| {
+        // What is no part of a definition is as with the published one.
+        (rule.version, rule.epoch, rule.has_siblings) = (last.version, last.epoch, last.has_siblings);
+        rule.superseded_at = last.superseded_at;
+        (rule.granted, rule.grants, rule.reversed) = (last.granted, last.grants, last.reversed);
+        (rule.budget_spent, rule.budget_grants) = (last.budget_spent, last.budget_grants);
+        rule == *last
+    });
     if same { None } else { Some(RuleDefinition { version: last.version.0.saturating_add(1), ..definition }) }
 }
 
@@ -173,6 +179,17 @@ fn effect_text(effect: Effect) -> String {
             let least = if min.0 == 0 { String::new() } else { format!(", at least {min}") };
             let most = if max.0 == 0 { String::new() } else { format!(", at most {max}") };
             format!("{}.{:02} % of the payment in asset {asset}{least}{most}", bps.0 / 100, bps.0 % 100)
+        }
+        Effect::Tiers { asset, mode, steps } => {
+            let steps: Vec<_> = steps.iter().map(|step| format!("{} from {}", step.value, step.threshold)).collect();
+            format!("{} tiers in asset {asset}: {}", mode.name(), steps.join(", "))
+        }
+        Effect::Streak { asset, days, amount, recurring } => {
+            let every = if recurring { "every" } else { "after" };
+            format!("{amount} of asset {asset} {every} {days} days in a row")
+        }
+        Effect::Multiplier { asset, bps } => {
+            format!("{}.{:04} times what the group grants in asset {asset}", bps.0 / 10_000, bps.0 % 10_000)
         }
     }
 }

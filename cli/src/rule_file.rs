@@ -12,12 +12,13 @@ use crate::wording;
 use document::{Document, RuleTable};
 use rebate_client::{
     account::MAX_OFFSETS,
-    event::{AssetEntry, OffsetEntry, RuleDefinition},
+    event::{AssetEntry, LimitsEntry, OffsetEntry, RuleDefinition},
 };
 use rebate_core::{
-    rule::{InvalidRule, MAX_NAME},
+    rule::{GroupMode, InvalidRule, MAX_NAME},
     time::{InvalidOffsets, UtcOffset},
     units::MAX_ASSETS,
+    window::{Scope, Window},
 };
 use std::{fs, ops::Range, path::Path};
 use thiserror::Error;
@@ -209,7 +210,7 @@ fn assets(document: &Document) -> Result<Vec<AssetEntry>, Fault> {
             Some(room) if !bytes.is_empty() && !bytes.contains(&0) => room.copy_from_slice(bytes),
             _ => return Err(Fault::new(table.name.span(), "an asset's name has 1 to 16 bytes")),
         }
-        assets.push(AssetEntry { name, kind: 1 });
+        assets.push(AssetEntry { name, kind: 1, expiry_months: 0, mint: [0; 32] });
     }
     if assets.is_empty() {
         return Err(Fault::new(0..0, "there is no [[asset]]; a platform has at least one thing to grant"));
@@ -236,8 +237,16 @@ fn rule(table: &RuleTable, file: &str, assets: usize) -> Result<RuleDefinition, 
         priority: table.priority,
         starts_at: starts_at.0,
         ends_at: ends_at.0,
+        group: 0,
+        group_mode: GroupMode::Stackable as u8,
+        tags: 0,
+        excludes: 0,
         condition: condition.into_iter().map(Into::into).collect(),
         effect: effect::effect(table.effect.get_ref(), table.effect.span(), assets)?,
+        window: Window::Lifetime as u8,
+        scope: Scope::User as u8,
+        limits: LimitsEntry::none(),
+        holdout_bps: 0,
     };
     match definition.check() {
         Ok(()) => Ok(definition),

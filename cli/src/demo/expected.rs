@@ -2,13 +2,17 @@
 
 use super::api::Order;
 use rebate_core::{
-    evaluate::{self, Balances, Context},
+    admission::Admission,
+    balance::Balances,
+    counters::Counters,
+    evaluate::{Context, CountersByScope, Evaluation, Stop, UNLIMITED},
     outcome::Outcome,
     payment::Payment,
     refusal::Refusal,
     rule::Rule,
     time::UtcOffset,
-    units::{OrderHash, PaymentNumber, Seconds, Timestamp, UserKey},
+    units::{MAX_ASSETS, OrderHash, PaymentNumber, ScopeId, Seconds, Timestamp, UserKey},
+    window::Scope,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -19,30 +23,43 @@ pub struct Expected {
     max_lateness: Seconds,
     orders: HashSet<OrderHash>,
     users: HashMap<UserKey, (PaymentNumber, Balances)>,
+    counters: HashMap<(UserKey, u8, ScopeId), Vec<Counters>>,
 }
 
 impl Expected {
     /// An evening with these rules, before the first payment.
     pub fn new(rules: Vec<Rule>, offsets: Vec<UtcOffset>, max_lateness: u32) -> Self {
         let max_lateness = Seconds(max_lateness);
-        Self { rules, offsets, max_lateness, orders: HashSet::new(), users: HashMap::new() }
+        let (orders, users, counters) = (HashSet::new(), HashMap::new(), HashMap::new());
+        Self { rules, offsets, max_lateness, orders, users, counters }
     }
 
     /// Records a payment at `now`.
     pub fn record(&mut self, payment: &Payment, now: Timestamp) -> Result<Vec<Outcome>, Refusal> {
-        payment.admit(now, self.max_lateness)?;
+        Admission::new(now, self.max_lateness).check(payment.amount, payment.paid_at)?;
         if self.orders.contains(&payment.order) {
             return Err(Refusal::DuplicateOrder);
         }
         let (number, mut balances) = self.users.get(&payment.user).copied().unwrap_or_default();
         let number = PaymentNumber(number.0.saturating_add(1));
-        let context = Context { rules: &self.rules, offsets: &self.offsets, number };
-        let mut outcomes = Vec::new();
-        evaluate::evaluate(payment, &context, &mut balances, &mut outcomes)?;
-        evaluate::commit(&mut self.rules, &outcomes);
+        let context = Context { rules: &self.rules, offsets: &self.offsets, number, free: &[UNLIMITED; MAX_ASSETS] };
+        let room = vec![Counters::default(); self.rules.len()];
+        let keys = Scope::ALL.map(|scope| (payment.user, scope as u8, payment.scope_id(scope)));
+        let [mut user, mut streamer, mut session] =
+            keys.map(|key| self.counters.get(&key).cloned().unwrap_or_else(|| room.clone()));
+        let mut counters =
+            CountersByScope { user: &mut user, streamer: Some(&mut streamer), session: Some(&mut session) };
+        let mut evaluation = Evaluation::default();
+        evaluation.decide(payment, &context, &balances, &counters).map_err(|stop| match stop {
+            Stop::Refused(refusal) => refusal,
+            // All counters are there, with room for all rules.
+            Stop::MissingCounters(..) | Stop::NoRoom(..) => Refusal::AmountOverflow,
+        })?;
+        evaluation.commit(&mut self.rules, &mut balances, &mut counters);
         self.users.insert(payment.user, (number, balances));
+        self.counters.extend(keys.into_iter().zip([user, streamer, session]));
         self.orders.insert(payment.order);
-        Ok(outcomes)
+        Ok(evaluation.outcomes().to_vec())
     }
 
     /// A user's balances, by asset slot.
