@@ -13,5 +13,6 @@ pub mod instruction;
 pub mod oracle;
 pub mod platform_id;
 pub mod recorder;
+pub mod replay;
 
 pub use solana_program::pubkey::Pubkey;
