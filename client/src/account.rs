@@ -505,14 +505,14 @@ pub struct RuleBook {
     pub platform: [u8; 32],
     /// How many payments were accepted under it.
     pub payments: u64,
-    /// The greatest id of a rule whose last version was dropped: ids up to it are not given again.
-    pub dropped_through: u16,
+    /// The least id a new rule may have: those of rules whose last version was dropped are not given again.
+    pub first_new_id: u32,
     /// Layout version.
     pub version: u8,
     /// Of the address.
     pub bump: u8,
     /// Zero.
-    pub reserved: [u8; 60],
+    pub reserved: [u8; 58],
 }
 
 impl RuleBook {

@@ -1,8 +1,11 @@
 //! How rule versions follow one another in a rule book.
 
 use crate::{
+    counters::Counters,
     rule::Rule,
-    units::{RuleVersion, Timestamp},
+    time::{DAY, LocalTime, MAX_OFFSET, UtcOffset},
+    units::{Day, RuleVersion, Timestamp},
+    window::Window,
 };
 
 /// Why a version cannot be published into a book.
@@ -47,4 +50,27 @@ pub fn succeed(rules: &mut [Rule], new: &mut Rule) -> Result<usize, NotNext> {
 /// still taken.
 pub fn is_over(rule: &Rule, open_from: Timestamp) -> bool {
     rule.end().is_some_and(|end| end <= open_from)
+}
+
+/// Whether counters can be given up: no payment can be counted into them any more that would find something there. `open_from`
+/// is the first day whose orders are still taken, in UTC.
+///
+/// A window of the calendar is over where all of its days are; it and the day after a streak's last day must lie so far back
+/// that they are over in every time zone. A window without an end is over where all versions of the rule are.
+pub fn is_closable(counters: &Counters, rules: &[Rule], offsets: &[UtcOffset], open_from: Day) -> bool {
+    let midnight = Timestamp(i64::from(open_from.0).saturating_mul(DAY));
+    let mut versions = rules.iter().filter(|rule| rule.id == counters.rule).peekable();
+    if counters.is_free() || versions.peek().is_none() {
+        return true;
+    }
+    // The earliest that a payment can still be made at, by any clock the table knows.
+    let earliest = LocalTime::at(Timestamp(midnight.0.saturating_sub(2 * i64::from(MAX_OFFSET))), offsets);
+    let streak_is_over = counters.streak == 0 || counters.streak_day.0 < earliest.day().0.saturating_sub(1);
+    versions.all(|rule| {
+        let window_is_over = match rule.window() {
+            Window::Lifetime | Window::Schedule => false,
+            window => counters.epoch <= rule.epoch && counters.window < window.index(earliest),
+        };
+        is_over(rule, midnight) || window_is_over && streak_is_over
+    })
 }

@@ -262,7 +262,10 @@ impl Rule {
     /// Makes this version the successor of `last`, which ends where this one takes effect. The budget goes on, and so do
     /// the counters where window and scope are those of `last`; a schedule that begins at another time is another window.
     pub fn follows(&mut self, last: &mut Self) {
-        last.superseded_at = self.effective_at;
+        // A version that was to end before ends there.
+        if last.superseded_at.0 == 0 || last.superseded_at > self.effective_at {
+            last.superseded_at = self.effective_at;
+        }
         last.has_siblings = 1;
         self.has_siblings = 1;
         self.budget_spent = last.budget_spent;

@@ -47,7 +47,9 @@ pub enum RebateError {
     NotCanonical = 19,
     #[msg("The signed message goes on after its last record")]
     TrailingBytes = 20,
-    #[msg("Pass for each record, in order, the user's account, the order pages of its day and shard, and the counters it needs; nothing else")]
+    #[msg(
+        "Pass for each record, in order, the user's account, the order pages of its day and shard, and the counters it needs; nothing else"
+    )]
     WrongAccounts = 21,
     #[msg("The account passed is not that of the record's user")]
     WrongUser = 22,
@@ -81,7 +83,9 @@ pub enum RebateError {
     InvalidSettings = 36,
     #[msg("The platform has as many oracle keys as it can have, or has this one already")]
     OracleKeys = 37,
-    #[msg("An order page has at least 8 slots, for a day that is neither closed nor too late nor more than 32 days ahead")]
+    #[msg(
+        "An order page has at least 8 slots, for a day that is neither closed nor too late nor more than 32 days ahead"
+    )]
     InvalidOrderPage = 38,
     #[msg("The order that is refunded is not proved; prove it with open_refund, write_refund and prove_refund first")]
     UnknownOrder = 39,
@@ -93,9 +97,13 @@ pub enum RebateError {
     NotRedeemable = 42,
     #[msg("The wallet link is no newer than the one in effect")]
     StaleLink = 43,
-    #[msg("A rule in force needs counters that were not passed; the log names the rule and the scope. Open them with open_counter")]
+    #[msg(
+        "A rule in force needs counters that were not passed; the log names the rule and the scope. Open them with open_counter"
+    )]
     CounterMissing = 44,
-    #[msg("The account has no room for another rule's counters; the log names the rule. Make room with grow_user or grow_counter")]
+    #[msg(
+        "The account has no room for another rule's counters; the log names the rule. Make room with grow_user or grow_counter"
+    )]
     NoRoom = 45,
     #[msg("At most 10000 basis points of the users can be held out")]
     InvalidHoldout = 46,
@@ -113,7 +121,9 @@ pub enum RebateError {
     WrongCounter = 52,
     #[msg("These counters can still be counted into; close them after their window's days are closed")]
     CounterInUse = 53,
-    #[msg("An order page closes once its day is beyond max_lateness, grows while it is empty, and has a successor once it is nearly full")]
+    #[msg(
+        "An order page closes once its day is beyond max_lateness, grows while it is empty, and has a successor once it is nearly full"
+    )]
     OrderPageInUse = 54,
     #[msg("The refund account passed is not that of the refunded order")]
     WrongRefund = 55,
@@ -127,7 +137,9 @@ pub enum RebateError {
     AssetsFull = 59,
     #[msg("The table of UTC offsets is full, and its oldest row is still needed")]
     OffsetsFull = 60,
-    #[msg("The number of shards changes only from a day that no page was opened for yet, and at most four times within the open days")]
+    #[msg(
+        "The number of shards changes only from a day that no page was opened for yet, and at most four times within the open days"
+    )]
     InvalidOrderShards = 61,
     #[msg("Only the proposed admin may do this, after the timelock")]
     NotNextAdmin = 62,

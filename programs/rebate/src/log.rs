@@ -7,8 +7,11 @@ use crate::state::Platform;
 use line::Line;
 use rebate_core::{
     outcome::{Outcome, Reason},
+    redemption::Redemption,
+    refund::Refund,
     refusal::Refusal,
-    units::OrderHash,
+    units::{Amount, AssetId, OrderHash, RuleId, UserKey},
+    window::Scope,
 };
 
 fn begin(order: &OrderHash) -> Line {
@@ -30,11 +33,7 @@ pub fn accepted(platform: &Platform, order: &OrderHash, outcomes: &[Outcome]) {
     for outcome in outcomes.iter().filter(|outcome| outcome.reason == Reason::Granted) {
         line.text(if granted { b"; +" } else { b": +" });
         granted = true;
-        line.number(outcome.amount.0);
-        line.text(b" ");
-        if let Some(asset) = platform.asset(outcome.asset) {
-            line.padded(&asset.name, usize::from(asset.name_length));
-        }
+        amount(&mut line, platform, outcome.asset, outcome.amount);
         line.text(b" by rule ");
         line.number(u64::from(outcome.rule.0));
         line.text(b", balance ");
@@ -54,4 +53,68 @@ pub fn refused(order: &OrderHash, refusal: Refusal) {
     line.text(b": refused, ");
     line.word(refusal.name().as_bytes());
     line.log();
+}
+
+/// `order 0f1e2d3c4b5a6978: refunded 500; -100 coins of rule 1, balance 100 -> 0; …`
+pub fn refunded(platform: &Platform, refund: &Refund, outcomes: &[Outcome]) {
+    if cfg!(feature = "no-log-line") {
+        return;
+    }
+    let mut line = begin(&refund.order);
+    line.text(b": refunded ");
+    line.number(refund.amount.0);
+    for outcome in outcomes {
+        line.text(b"; -");
+        amount(&mut line, platform, outcome.asset, outcome.amount);
+        line.text(b" of rule ");
+        line.number(u64::from(outcome.rule.0));
+        line.text(b", balance ");
+        line.number(outcome.before.0);
+        line.text(b" -> ");
+        line.number(outcome.after.0);
+    }
+    line.log();
+}
+
+/// `order 0f1e2d3c4b5a6978: redeemed 500 coins`
+pub fn redeemed(platform: &Platform, redemption: &Redemption) {
+    if cfg!(feature = "no-log-line") {
+        return;
+    }
+    let mut line = begin(&redemption.order);
+    line.text(b": redeemed ");
+    amount(&mut line, platform, redemption.asset, redemption.amount);
+    line.log();
+}
+
+/// `wallet link of user 0f1e2d3c4b5a6978: refused, StaleLink`
+pub fn link_refused(user: &UserKey, refusal: Refusal) {
+    let mut line = Line::new();
+    line.text(b"wallet link of user ");
+    let [a, b, c, d, e, f, g, h, ..] = user.0;
+    line.hexadecimal([a, b, c, d]);
+    line.hexadecimal([e, f, g, h]);
+    line.text(b": refused, ");
+    line.word(refusal.name().as_bytes());
+    line.log();
+}
+
+/// `rule 5 needs user_streamer counters, or room in them`
+pub fn missing(rule: RuleId, scope: Scope) {
+    let mut line = Line::new();
+    line.text(b"rule ");
+    line.number(u64::from(rule.0));
+    line.text(b" needs ");
+    line.word(scope.name().as_bytes());
+    line.text(b" counters, or room in them");
+    line.log();
+}
+
+#[inline(always)]
+fn amount(line: &mut Line, platform: &Platform, asset: AssetId, amount: Amount) {
+    line.number(amount.0);
+    line.text(b" ");
+    if let Some(asset) = platform.asset(asset) {
+        line.padded(&asset.name, usize::from(asset.name_length));
+    }
 }

@@ -35,15 +35,19 @@ pub fn instruction_before(instructions: &SysvarInstructions) -> Result<Introspec
     Ok(before)
 }
 
-/// The message that `ed25519` verified, signed by a key of `platform` that is valid at `now` (Unix seconds).
+/// The message that `ed25519` verified, signed by a key of `platform` that is valid at `now`.
 ///
 /// # Errors
 /// [`RebateError::MalformedSignature`] unless it is laid out exactly as we read it; [`RebateError::UnknownOracle`] and
 /// [`RebateError::OracleNotValid`].
-pub fn read<'a>(ed25519: &'a IntrospectedInstruction<'_>, platform: &Platform, now: i64) -> Result<SignedMessage<'a>> {
+pub fn read<'a>(
+    ed25519: &'a IntrospectedInstruction<'_>,
+    platform: &Platform,
+    now: Timestamp,
+) -> Result<SignedMessage<'a>> {
     let (key, bytes) = verified(ed25519.get_instruction_data()).ok_or(RebateError::MalformedSignature)?;
     let oracle = platform.oracles().iter().find(|oracle| oracle.key == *key).ok_or(RebateError::UnknownOracle)?;
-    require!(oracle.valid_at(Timestamp(now)), RebateError::OracleNotValid);
+    require!(oracle.valid_at(now), RebateError::OracleNotValid);
     Ok(SignedMessage { oracle: *oracle, bytes })
 }
 

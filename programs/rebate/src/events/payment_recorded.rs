@@ -1,11 +1,12 @@
-//! Writing [`PaymentRecorded`](super::PaymentRecorded) field by field into fixed arrays: the general serialiser asks at
+//! Writing and reading [`PaymentRecorded`](super::PaymentRecorded): field by field into fixed arrays: the general serialiser asks at
 //! every field whether there is room, at half as many compute units again. A test holds the two against each other.
 
 use alloc::vec::Vec;
+use anchor_lang::Discriminator;
 use rebate_core::{
     outcome::Outcome,
     payment::Payment,
-    units::{JournalIndex, PaymentNumber, Timestamp},
+    units::{Amount, AssetId, JournalIndex, PaymentNumber, RuleId, RuleVersion, Timestamp},
 };
 
 /// What the event says besides the payment and its outcomes.
@@ -76,6 +77,69 @@ pub fn write(buffer: &mut Vec<u8>, context: &Context<'_>, payment: &Payment, out
             .put(&outcome.before.0.to_le_bytes())
             .put(&outcome.after.0.to_le_bytes());
         buffer.extend_from_slice(&entry.bytes);
+    }
+}
+
+/// What an event says of an order.
+pub struct Order<'a> {
+    pub journal_index: JournalIndex,
+    pub platform: &'a [u8; 32],
+    pub order: &'a [u8; 32],
+    pub user: &'a [u8; 32],
+    pub amount: Amount,
+    pub paid_at: Timestamp,
+    pub streamer: u64,
+    pub session: u64,
+    outcomes: &'a [u8],
+}
+
+/// What an event says of a rule.
+pub struct RuleOutcome {
+    pub rule: RuleId,
+    pub version: RuleVersion,
+    pub reason: u8,
+    pub asset: AssetId,
+    pub amount: Amount,
+}
+
+/// Reads an event from its canonical bytes; `None` if they are no whole `PaymentRecorded`.
+pub fn read(bytes: &[u8]) -> Option<Order<'_>> {
+    let bytes = bytes.strip_prefix(super::PaymentRecorded::DISCRIMINATOR)?;
+    let (head, outcomes) = bytes.split_first_chunk::<HEAD>()?;
+    let mut rest = head.as_slice();
+    let journal_index = JournalIndex(u64::from_le_bytes(*field(&mut rest)?));
+    let _at = field::<8>(&mut rest)?;
+    let platform = field(&mut rest)?;
+    let _oracle = field::<32>(&mut rest)?;
+    let order = field(&mut rest)?;
+    let user = field(&mut rest)?;
+    let amount = Amount(u64::from_le_bytes(*field(&mut rest)?));
+    let paid_at = Timestamp(i64::from_le_bytes(*field(&mut rest)?));
+    let _product = field::<2>(&mut rest)?;
+    let streamer = u64::from_le_bytes(*field(&mut rest)?);
+    let session = u64::from_le_bytes(*field(&mut rest)?);
+    let _tier_segments_number = field::<13>(&mut rest)?;
+    let count = u32::from_le_bytes(*field(&mut rest)?) as usize;
+    let order = Order { journal_index, platform, order, user, amount, paid_at, streamer, session, outcomes };
+    (outcomes.len() == count.checked_mul(OUTCOME)?).then_some(order)
+}
+
+fn field<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (field, behind) = rest.split_first_chunk::<N>()?;
+    *rest = behind;
+    Some(field)
+}
+
+impl<'a> Order<'a> {
+    /// Of every rule that was in force.
+    pub fn outcomes(&self) -> impl Iterator<Item = RuleOutcome> + use<'a> {
+        self.outcomes.chunks_exact(OUTCOME).filter_map(|mut rest| {
+            let rule = RuleId(u16::from_le_bytes(*field(&mut rest)?));
+            let version = RuleVersion(u16::from_le_bytes(*field(&mut rest)?));
+            let [reason, _clause, asset] = *field::<3>(&mut rest)?;
+            let amount = Amount(u64::from_le_bytes(*field(&mut rest)?));
+            Some(RuleOutcome { rule, version, reason, asset: AssetId(asset), amount })
+        })
     }
 }
 

@@ -5,7 +5,10 @@ use crate::{
     error::RebateError,
     events::{AssetEntry, OffsetEntry, PlatformCreated},
     journal::Emitter,
-    state::{Asset, Journal, MAX_OFFSETS, Platform, RuleBookAccount, UtcOffsetRow, VERSION, journal, platform},
+    state::{
+        Asset, Journal, MAX_OFFSETS, OrderShards, Platform, RuleBookAccount, Setting, UtcOffsetRow, VERSION, journal,
+        platform,
+    },
 };
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;
@@ -62,9 +65,12 @@ pub fn handle(ctx: &mut Context<CreatePlatform>, settings: PlatformSettings) -> 
     platform.id = settings.id;
     platform.admin = Address::new_from_array(settings.admin);
     platform.pauser = Address::new_from_array(settings.pauser);
-    platform.max_lateness = settings.max_lateness;
-    platform.timelock = settings.timelock;
-    platform.order_shards = settings.order_shards;
+    platform.max_lateness = Setting { value: settings.max_lateness, next: 0, next_from: 0 };
+    platform.timelock = Setting { value: settings.timelock, next: 0, next_from: 0 };
+    if let Some(row) = platform.order_shards.first_mut() {
+        *row = OrderShards { from_day: 0, shards: settings.order_shards, reserved: 0 };
+    }
+    platform.shard_rows = 1;
     platform.version = VERSION;
     platform.bump = ctx.bumps.platform;
     require!(
@@ -74,12 +80,12 @@ pub fn handle(ctx: &mut Context<CreatePlatform>, settings: PlatformSettings) -> 
     for (row, offset) in platform.offsets.iter_mut().zip(&settings.offsets) {
         *row = UtcOffsetRow { from: offset.from, seconds: offset.seconds, reserved: [0; 4] };
     }
-    for (slot, asset) in platform.assets.iter_mut().zip(&settings.assets) {
-        *slot = Asset::new(asset.name, asset.kind).ok_or(RebateError::InvalidSettings)?;
+    for entry in &settings.assets {
+        let asset = Asset::new(entry, 0).ok_or(RebateError::InvalidSettings)?;
+        platform.add_asset(asset).ok_or(RebateError::InvalidSettings)?;
     }
-    // Both within the limits checked above.
+    // Within the limit checked above.
     platform.offset_count = settings.offsets.len() as u8;
-    platform.asset_count = settings.assets.len() as u8;
     platform.invariant()?;
 
     ctx.accounts.rule_book.platform = address;

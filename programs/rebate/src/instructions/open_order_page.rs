@@ -1,43 +1,67 @@
-//! Opens the page that remembers the orders of one day and shard.
+//! Opens a page that remembers the orders of one day and shard.
 #![allow(unused_variables, reason = "the framework binds every argument that `#[instruction]` names")]
 
 use crate::{
     error::RebateError,
-    state::{OrderPage, Platform, VERSION},
+    state::{OrderPage, Platform, VERSION, order_page::slot_count},
 };
 use anchor_lang::prelude::*;
-use rebate_core::time::DAY;
+use rebate_core::{order::page_limit, time::DAY, units::Day};
 
-/// The fewest and the most slots a page can have: an account can be created with 10 kB at most.
-const SLOTS: core::ops::RangeInclusive<u16> = 8..=1_024;
+/// The fewest slots a page can have.
+const MIN_SLOTS: u16 = 8;
 
+/// How many days ahead pages can be opened.
+pub const DAYS_AHEAD: i64 = 32;
+
+/// Behind these comes, for every page but the first, the page before it.
 #[derive(Accounts)]
-#[instruction(day: u32, shard: u16, slots: u16)]
+#[instruction(day: u32, shard: u16, number: u16, slots: u16)]
 pub struct OpenOrderPage {
-    /// Pays the rent. Anybody may open a page: it is empty, and only signed records fill it.
+    /// Pays the rent, and gets it back. Anybody may open a page: it is empty, and only signed records fill it.
     #[account(mut)]
     pub payer: Signer,
+    #[account(mut)]
     pub platform: Account<Platform>,
-    #[account(init, payer = payer, space = OrderPage::space(slots), seeds = [b"orders", platform.address().as_ref(), &day.to_le_bytes(), &shard.to_le_bytes()], bump)]
+    #[account(init, payer = payer, space = OrderPage::space(u32::from(slots)), seeds = [b"orders", platform.address().as_ref(), &day.to_le_bytes(), &shard.to_le_bytes(), &number.to_le_bytes()], bump)]
     pub page: Account<OrderPage>,
     pub system_program: Program<System>,
 }
 
-/// - The page must not exist yet, and its day must be one that a record can still come for: no earlier than
-///   `max_lateness` ago, no later than tomorrow.
-pub fn handle(ctx: &mut Context<OpenOrderPage>, day: u32, shard: u16, slots: u16) -> Result<()> {
-    let now = Clock::get()?.unix_timestamp;
-    let platform = &ctx.accounts.platform;
-    let first = now.saturating_sub(i64::from(platform.max_lateness)).div_euclid(DAY);
-    let last = now.div_euclid(DAY).saturating_add(1);
-    let sound = SLOTS.contains(&slots) && shard < platform.order_shards && (first..=last).contains(&i64::from(day));
+/// - The page must not exist yet, and its day must be one that a record can still come for: not closed, no earlier than
+///   `max_lateness` ago, and at most 32 days ahead.
+/// - A page but the first seals the one before it, which must be three quarters full: records then go into this one.
+pub fn handle(ctx: &mut Context<OpenOrderPage>, day: u32, shard: u16, number: u16, slots: u16) -> Result<()> {
+    let before = ctx.remaining_accounts()?;
+    let now = rebate_core::units::Timestamp(Clock::get()?.unix_timestamp);
+    let (address, payer) = (*ctx.accounts.platform.address(), *ctx.accounts.payer.account().address());
+    let platform = &mut ctx.accounts.platform;
+    let first = now.0.saturating_sub(i64::from(platform.max_lateness.at(now).0)).div_euclid(DAY);
+    let last = now.0.div_euclid(DAY).saturating_add(DAYS_AHEAD);
+    let is_open = (first..=last).contains(&i64::from(day)) && day >= platform.open_from;
+    let sound = slots >= MIN_SLOTS && shard < platform.order_shards(Day(day)) && is_open;
     require!(sound, RebateError::InvalidOrderPage);
+    platform.last_opened = platform.last_opened.max(day);
 
-    let address = *platform.address();
+    match (number.checked_sub(1), before.as_slice()) {
+        (None, []) => {}
+        (Some(number), [before]) => {
+            // SAFETY: the page is none of the declared accounts, or the framework would have refused it.
+            let mut before = unsafe { Account::<OrderPage>::load_mut(*before)? };
+            require!(before.is(&address, Day(day), shard, number), RebateError::WrongOrderPage);
+            let limit = page_limit(slot_count(&before));
+            let nearly = limit.saturating_sub(limit / 4);
+            require!(before.sealed == 0 && before.taken as usize >= nearly, RebateError::OrderPageInUse);
+            before.sealed = 1;
+        }
+        _ => return Err(RebateError::WrongAccounts.into()),
+    }
     let page = &mut ctx.accounts.page;
     page.platform = address;
+    page.payer = payer;
     page.day = day;
     page.shard = shard;
+    page.number = number;
     page.version = VERSION;
     page.bump = ctx.bumps.page;
     Ok(())
