@@ -9,18 +9,20 @@ mod effect;
 mod moment;
 
 use crate::wording;
-use document::{Document, RuleTable};
+use document::{AssetTable, Document, LimitsTable, RuleTable};
 use rebate_client::{
-    account::MAX_OFFSETS,
+    Pubkey,
+    account::{AssetKind, MAX_OFFSETS},
     event::{AssetEntry, LimitsEntry, OffsetEntry, RuleDefinition},
 };
 use rebate_core::{
-    rule::{GroupMode, InvalidRule, MAX_NAME},
+    expiry::MAX_MONTHS,
+    rule::{GroupMode, InvalidRule, Limits, MAX_NAME, OnLimit},
     time::{InvalidOffsets, UtcOffset},
-    units::MAX_ASSETS,
+    units::{Amount, BasisPoints, MAX_ASSETS},
     window::{Scope, Window},
 };
-use std::{fs, ops::Range, path::Path};
+use std::{fs, ops::Range, path::Path, str::FromStr};
 use thiserror::Error;
 use toml::Spanned;
 
@@ -130,24 +132,10 @@ fn parse(text: &str) -> Result<RuleFile, Fault> {
     let offsets = offsets(&document)?;
     let max_lateness = moment::seconds(&document.platform.max_lateness)?;
     let assets = assets(&document)?;
-    for group in &document.group {
-        match group.mode.get_ref().as_str() {
-            "stackable" => {}
-            known @ ("first" | "best") => {
-                return Err(not_yet(group.mode.span(), &format!("group mode {known:?}"), "\"stackable\""));
-            }
-            other => {
-                let what = format!("unknown group mode {other:?}; expected \"stackable\"");
-                return Err(Fault::new(group.mode.span(), what));
-            }
-        }
-        if !(1..=255).contains(group.id.get_ref()) {
-            return Err(Fault::new(group.id.span(), "a group's id is 1 to 255"));
-        }
-    }
+    let groups = groups(&document)?;
     let mut rules: Vec<RuleDefinition> = Vec::new();
     for table in &document.rule {
-        let rule = rule(table, text, assets.len())?;
+        let rule = rule(table, text, assets.len(), &groups)?;
         if rules.iter().any(|other| other.id == rule.id) {
             return Err(Fault::new(table.id.span(), format!("rule {} is there twice; give each its own id", rule.id)));
         }
@@ -156,9 +144,16 @@ fn parse(text: &str) -> Result<RuleFile, Fault> {
     Ok(RuleFile { offsets, max_lateness, assets, rules })
 }
 
-/// A value that the specification knows and this version of the program does not.
-fn not_yet(at: Range<usize>, what: &str, instead: &str) -> Fault {
-    Fault::new(at, format!("{what} is not supported by this version of the program; use {instead}"))
+/// What a name chooses, `what` being what it is the name of.
+fn chosen<T, const N: usize>(what: &str, name: &Spanned<String>, known: [(&str, T); N]) -> Result<T, Fault> {
+    let names = known.each_ref().map(|(name, _)| format!("{name:?}"));
+    known.into_iter().find(|(known, _)| known == name.get_ref()).map(|(_, value)| value).ok_or_else(|| {
+        let names = match names.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => names.concat(),
+        };
+        Fault::new(name.span(), format!("unknown {what} {:?}; expected {names}", name.get_ref()))
+    })
 }
 
 fn offsets(document: &Document) -> Result<Vec<OffsetEntry>, Fault> {
@@ -193,24 +188,7 @@ fn assets(document: &Document) -> Result<Vec<AssetEntry>, Fault> {
                 format!("assets are numbered 1, 2, 3 … in order, at most {MAX_ASSETS}; expected {expected} here");
             return Err(Fault::new(table.id.span(), what));
         }
-        if table.kind.get_ref() != "points" {
-            return Err(match table.kind.get_ref().as_str() {
-                known @ ("token" | "voucher") => {
-                    not_yet(table.kind.span(), &format!("asset kind {known:?}"), "\"points\"")
-                }
-                other => Fault::new(table.kind.span(), format!("unknown asset kind {other:?}; expected \"points\"")),
-            });
-        }
-        if let Some(months) = table.expiry_months.as_ref().filter(|months| *months.get_ref() != 0) {
-            return Err(not_yet(months.span(), "an asset that expires", "expiry_months = 0"));
-        }
-        let mut name = [0; 16];
-        let bytes = table.name.get_ref().as_bytes();
-        match name.get_mut(..bytes.len()) {
-            Some(room) if !bytes.is_empty() && !bytes.contains(&0) => room.copy_from_slice(bytes),
-            _ => return Err(Fault::new(table.name.span(), "an asset's name has 1 to 16 bytes")),
-        }
-        assets.push(AssetEntry { name, kind: 1, expiry_months: 0, mint: [0; 32] });
+        assets.push(asset(table)?);
     }
     if assets.is_empty() {
         return Err(Fault::new(0..0, "there is no [[asset]]; a platform has at least one thing to grant"));
@@ -218,11 +196,58 @@ fn assets(document: &Document) -> Result<Vec<AssetEntry>, Fault> {
     Ok(assets)
 }
 
-fn rule(table: &RuleTable, file: &str, assets: usize) -> Result<RuleDefinition, Fault> {
-    unsupported(table)?;
+fn asset(table: &AssetTable) -> Result<AssetEntry, Fault> {
+    let kind = chosen("asset kind", &table.kind, AssetKind::ALL.map(|kind| (kind.name(), kind)))?;
+    let mut name = [0; 16];
+    let bytes = table.name.get_ref().as_bytes();
+    match name.get_mut(..bytes.len()) {
+        Some(room) if !bytes.is_empty() && !bytes.contains(&0) => room.copy_from_slice(bytes),
+        _ => return Err(Fault::new(table.name.span(), "an asset's name has 1 to 16 bytes")),
+    }
+    let expiry_months = match &table.expiry_months {
+        None => 0,
+        Some(months) => {
+            u8::try_from(*months.get_ref()).ok().filter(|months| *months <= MAX_MONTHS).ok_or_else(|| {
+                Fault::new(
+                    months.span(),
+                    format!("expiry_months is 1 to {MAX_MONTHS}, or 0 for an asset that never expires"),
+                )
+            })?
+        }
+    };
+    let mint = match &table.mint {
+        None => [0; 32],
+        Some(mint) if kind != AssetKind::Token => {
+            return Err(Fault::new(mint.span(), "only an asset of the kind \"token\" has a mint"));
+        }
+        Some(mint) => Pubkey::from_str(mint.get_ref()).map(|mint| mint.to_bytes()).map_err(|_| {
+            Fault::new(mint.span(), format!("{:?} is no address; expected a mint's in base 58", mint.get_ref()))
+        })?,
+    };
+    Ok(AssetEntry { name, kind: kind as u8, expiry_months, mint })
+}
+
+/// The mode of every group that is listed.
+fn groups(document: &Document) -> Result<Vec<(u8, GroupMode)>, Fault> {
+    let mut groups: Vec<(u8, GroupMode)> = Vec::new();
+    for table in &document.group {
+        let id = u8::try_from(*table.id.get_ref())
+            .map_err(|_| Fault::new(table.id.span(), "a group's id is 0 to 255; rules without one are in group 0"))?;
+        if groups.iter().any(|(other, _)| *other == id) {
+            return Err(Fault::new(table.id.span(), format!("group {id} is there twice; a group has one mode")));
+        }
+        groups.push((id, chosen("group mode", &table.mode, GroupMode::ALL.map(|mode| (mode.name(), mode)))?));
+    }
+    Ok(groups)
+}
+
+fn rule(table: &RuleTable, file: &str, assets: usize, groups: &[(u8, GroupMode)]) -> Result<RuleDefinition, Fault> {
     let name = table.name.get_ref();
     if name.is_empty() || name.len() > MAX_NAME {
         return Err(Fault::new(table.name.span(), format!("a rule's name has 1 to {MAX_NAME} bytes")));
+    }
+    if name.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Fault::new(table.name.span(), "a rule's name holds no line breaks or other control characters"));
     }
     let starts_at = moment::bound(table.starts_at.as_ref())?;
     let ends_at = moment::bound(table.ends_at.as_ref())?;
@@ -230,6 +255,11 @@ fn rule(table: &RuleTable, file: &str, assets: usize) -> Result<RuleDefinition, 
     for (clause, text) in (0u8..=255).zip(&table.when) {
         condition::clause(clause, text, file, &mut condition)?;
     }
+    let window = table.window.as_ref();
+    let window = window.map(|name| chosen("window", name, Window::ALL.map(|window| (window.name(), window))));
+    let scope = table.scope.as_ref();
+    let scope = scope.map(|name| chosen("scope", name, Scope::ALL.map(|scope| (scope.name(), scope))));
+    let group_mode = groups.iter().find(|(id, _)| *id == table.group).map(|(_, mode)| *mode);
     let definition = RuleDefinition {
         id: *table.id.get_ref(),
         version: 1,
@@ -237,16 +267,16 @@ fn rule(table: &RuleTable, file: &str, assets: usize) -> Result<RuleDefinition, 
         priority: table.priority,
         starts_at: starts_at.0,
         ends_at: ends_at.0,
-        group: 0,
-        group_mode: GroupMode::Stackable as u8,
-        tags: 0,
-        excludes: 0,
+        group: table.group,
+        group_mode: group_mode.unwrap_or_default() as u8,
+        tags: tags(&table.tags)?,
+        excludes: tags(&table.excludes)?,
         condition: condition.into_iter().map(Into::into).collect(),
+        window: window.transpose()?.unwrap_or(Window::Lifetime) as u8,
+        scope: scope.transpose()?.unwrap_or(Scope::User) as u8,
         effect: effect::effect(table.effect.get_ref(), table.effect.span(), assets)?,
-        window: Window::Lifetime as u8,
-        scope: Scope::User as u8,
-        limits: LimitsEntry::none(),
-        holdout_bps: 0,
+        limits: limits(&table.limits)?,
+        holdout_bps: holdout(table.holdout_bps.as_ref())?,
     };
     match definition.check() {
         Ok(()) => Ok(definition),
@@ -259,39 +289,30 @@ fn rule(table: &RuleTable, file: &str, assets: usize) -> Result<RuleDefinition, 
     }
 }
 
-/// Refuses what the specification has and this version of the program does not, rather than ignore it.
-fn unsupported(table: &RuleTable) -> Result<(), Fault> {
-    const WINDOWS: [&str; 5] = ["lifetime", "day", "week", "month", "schedule"];
-    const SCOPES: [&str; 3] = ["user", "user_streamer", "user_session"];
-    for (what, chosen, known) in [("window", &table.window, &WINDOWS[..]), ("scope", &table.scope, &SCOPES[..])] {
-        let (Some(chosen), Some((only, later))) = (chosen, known.split_first()) else { continue };
-        let name = chosen.get_ref().as_str();
-        if later.contains(&name) {
-            return Err(not_yet(chosen.span(), &format!("{what} {name:?}"), &format!("{only:?}")));
-        }
-        if name != *only {
-            return Err(Fault::new(chosen.span(), format!("unknown {what} {name:?}; expected {only:?}")));
-        }
-    }
-    if let Some(limits) = &table.limits {
-        let all = [&limits.user_amount, &limits.user_count, &limits.total_amount, &limits.total_count];
-        if let Some(limit) = all.into_iter().flatten().find(|limit| *limit.get_ref() != 0) {
-            return Err(not_yet(limit.span(), "a limit", "0 for no limit, or a condition on payment_number"));
-        }
-        if let Some(chosen) =
-            limits.on_limit.as_ref().filter(|chosen| !["clip", "reject"].contains(&chosen.get_ref().as_str()))
-        {
-            let what = format!("unknown on_limit {:?}; expected \"clip\" or \"reject\"", chosen.get_ref());
-            return Err(Fault::new(chosen.span(), what));
-        }
-    }
-    for (what, list) in [("tags", &table.tags), ("excludes", &table.excludes)] {
-        if let Some(list) = list.as_ref().filter(|list| !list.get_ref().is_empty()) {
-            return Err(not_yet(list.span(), &format!("a rule with {what}"), "[]"));
-        }
-    }
-    if let Some(holdout) = table.holdout_bps.as_ref().filter(|holdout| *holdout.get_ref() != 0) {
-        return Err(not_yet(holdout.span(), "a holdout", "holdout_bps = 0"));
-    }
-    Ok(())
+/// Tags by number, as a bit set.
+fn tags(numbers: &[Spanned<i64>]) -> Result<u32, Fault> {
+    numbers.iter().try_fold(0u32, |set, number| {
+        let bit = u32::try_from(*number.get_ref()).ok().and_then(|bit| 1u32.checked_shl(bit));
+        bit.map(|bit| set | bit).ok_or_else(|| Fault::new(number.span(), "a tag is a number from 0 to 31"))
+    })
+}
+
+fn limits(table: &LimitsTable) -> Result<LimitsEntry, Fault> {
+    let on_limit = table.on_limit.as_ref();
+    let on_limit = on_limit.map(|name| chosen("on_limit", name, OnLimit::ALL.map(|way| (way.name(), way))));
+    let limits = Limits {
+        user_amount: Amount(table.user_amount),
+        user_count: table.user_count,
+        total_amount: Amount(table.total_amount),
+        total_count: table.total_count,
+    };
+    Ok(LimitsEntry::new(limits, on_limit.transpose()?.unwrap_or_default()))
+}
+
+fn holdout(bps: Option<&Spanned<u32>>) -> Result<u16, Fault> {
+    let Some(bps) = bps else { return Ok(0) };
+    u16::try_from(*bps.get_ref())
+        .ok()
+        .filter(|held_out| u64::from(*held_out) <= BasisPoints::WHOLE)
+        .ok_or_else(|| Fault::new(bps.span(), "holdout_bps is 0 to 10000, in hundredths of a percent of the users"))
 }

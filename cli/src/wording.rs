@@ -1,11 +1,13 @@
 //! What the readers of TOML and JSON say, in the words of people who write such files rather than programs.
 
 /// The readers' names for what they expected, and what to write.
-const EXPECTED: [(&str, &str); 7] = [
+const EXPECTED: [(&str, &str); 9] = [
     ("expected u8", "expected a whole number from 0 to 255"),
     ("expected u16", "expected a whole number from 0 to 65535"),
     ("expected u32", "expected a whole number from 0 to 4294967295"),
     ("expected u64", "expected a whole number from 0 to 18446744073709551615"),
+    ("expected i64", "expected a whole number"),
+    ("expected a boolean", "expected true or false"),
     ("expected a sequence", "expected a list, like [ … ]"),
     ("expected a string", "expected a text in quotes"),
     ("expected any value", "expected a whole number up to 18446744073709551615"),

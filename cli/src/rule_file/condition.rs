@@ -3,24 +3,26 @@
 //!
 //! ```text
 //! clause    = predicate { "or" predicate }
-//! predicate = [ "not" ] field ( operator number | "in" "[" number { "," number } "]" )
+//! predicate = [ "not" ] field ( operator value | "in" "[" number { "," number } "]" | "any" number )
 //! operator  = "==" | "!=" | "<" | "<=" | ">" | ">="
+//! value     = number | '"' platform id '"' | "'" platform id "'"
 //! ```
+//!
+//! `in` is for weekdays and hours, `any` for segments, a platform id for a streamer or a session.
 
 use super::Fault;
+use rebate_client::platform_id;
 use rebate_core::rule::{Field, MAX_PREDICATES, Operator, Predicate};
 use std::ops::Range;
 use toml::Spanned;
-
-/// Fields that the specification has and this version of the program does not.
-const LATER: [&str; 9] =
-    ["hour", "date", "spend", "payments", "streak_days", "tier", "segments", "streamer", "session"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
     Sign(&'a str),
     Number(u64),
+    /// A platform id, without its quotes.
+    Quoted(&'a str),
     End,
 }
 
@@ -83,6 +85,13 @@ impl<'a> Tokens<'a> {
                 let length = run(|char| char.is_ascii_alphanumeric() || char == '_');
                 (Token::Word(rest.get(..length).unwrap_or("")), length)
             }
+            Some(quote @ ('"' | '\'')) => {
+                let inside = rest.get(1..).unwrap_or("");
+                let length = inside.find(quote).ok_or_else(|| {
+                    Fault::new(place(rest.len()), format!("the platform id does not end; expected another {quote}"))
+                })?;
+                (Token::Quoted(inside.get(..length).unwrap_or("")), length.saturating_add(2))
+            }
             Some(_) => {
                 let length = ["==", "!=", "<=", ">="]
                     .iter()
@@ -111,36 +120,67 @@ impl<'a> Tokens<'a> {
         let (token, at) = self.take()?;
         let (operator, value) = match token {
             Token::Word("in") => {
-                if field != Field::Weekday {
-                    return Err(Fault::new(at, "`in` is for weekday; write `x == 1 or x == 2` instead"));
+                if !matches!(field, Field::Weekday | Field::Hour) {
+                    return Err(Fault::new(at, "`in` is for weekday and hour; write `x == 1 or x == 2` instead"));
                 }
-                (Operator::Any, self.set()?)
+                (Operator::Any, self.set(field)?)
+            }
+            Token::Word("any") => {
+                if field != Field::Segments {
+                    return Err(Fault::new(at, "`any` is for segments; for weekday and hour write `in [6, 7]`"));
+                }
+                let (value, at) = self.number()?;
+                if value == 0 {
+                    return Err(Fault::new(at, "no segment is in 0; expected a bit set from 1 to 4294967295"));
+                }
+                check_range(field, value, at)?;
+                (Operator::Any, value)
             }
             Token::Sign(sign) => {
                 let operator = Operator::ALL
                     .into_iter()
                     .find(|operator| operator.sign() == sign)
                     .ok_or_else(|| Fault::new(at, format!("unknown operator {sign:?}; {OPERATORS}")))?;
-                let (value, at) = self.number()?;
-                check_range(field, value, at)?;
-                (operator, value)
+                (operator, self.value(field, operator)?)
             }
             _ => return Err(Fault::new(at, OPERATORS)),
         };
         Ok(Predicate::new(clause, negated, field, operator, value))
     }
 
+    /// What the field is compared with.
+    fn value(&mut self, field: Field, operator: Operator) -> Result<u64, Fault> {
+        let id = match self.next.0 {
+            Token::Quoted(id) => id,
+            _ => {
+                let (value, at) = self.number()?;
+                check_range(field, value, at)?;
+                return Ok(value);
+            }
+        };
+        let (_, at) = self.take()?;
+        if !matches!(field, Field::Streamer | Field::Session) {
+            return Err(Fault::new(at, format!("expected a whole number; {} has no platform id", field.name())));
+        }
+        if !matches!(operator, Operator::Eq | Operator::Ne) {
+            return Err(Fault::new(at, "platform ids are the same or not; expected == or != before one"));
+        }
+        // Nobody, and no session, is the number 0.
+        Ok(if id.is_empty() { 0 } else { platform_id::number(id) })
+    }
+
     /// `[6, 7]` as a bit set.
-    fn set(&mut self) -> Result<u64, Fault> {
+    fn set(&mut self, field: Field) -> Result<u64, Fault> {
         let (token, at) = self.take()?;
         if token != Token::Sign("[") {
             return Err(Fault::new(at, "expected a list like [6, 7]"));
         }
         let mut set = 0;
         loop {
-            let (day, at) = self.number()?;
-            check_range(Field::Weekday, day, at)?;
-            set |= 1 << day;
+            let (number, at) = self.number()?;
+            check_range(field, number, at)?;
+            // At most 23, by its range.
+            set |= 1 << number;
             match self.take()? {
                 (Token::Sign(","), _) => {}
                 (Token::Sign("]"), _) => return Ok(set),
@@ -157,25 +197,31 @@ impl<'a> Tokens<'a> {
     }
 }
 
-const OPERATORS: &str = "expected ==, !=, <, <=, >, >=, or `in`";
+const OPERATORS: &str = "expected ==, !=, <, <=, >, >=, `in` or `any`";
 
 fn field(token: Token<'_>, at: Range<usize>) -> Result<Field, Fault> {
     let names = || Field::ALL.map(Field::name).join(", ");
     let Token::Word(word) = token else { return Err(Fault::new(at, format!("expected a field: {}", names()))) };
-    if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == word) {
-        return Ok(field);
-    }
-    Err(if LATER.contains(&word) {
-        super::not_yet(at, &format!("a condition on {word}"), &names())
-    } else {
-        Fault::new(at, format!("unknown field {word:?}; expected {}", names()))
-    })
+    let field = Field::ALL.into_iter().find(|field| field.name() == word);
+    field.ok_or_else(|| Fault::new(at, format!("unknown field {word:?}; expected {}", names())))
 }
 
 fn check_range(field: Field, value: u64, at: Range<usize>) -> Result<(), Fault> {
-    match field {
-        Field::Weekday if !(1..=7).contains(&value) => Err(Fault::new(at, "a weekday is 1 (Monday) to 7 (Sunday)")),
-        Field::Product if value > u64::from(u16::MAX) => Err(Fault::new(at, "a product is at most 65535")),
-        _ => Ok(()),
-    }
+    let wrong = match field {
+        Field::Weekday if !(1..=7).contains(&value) => "a weekday is 1 (Monday) to 7 (Sunday)",
+        Field::Hour if value > 23 => "an hour is 0 to 23",
+        Field::Date if !is_date(value) => "a date is a number like 20261003",
+        Field::Product if value > u64::from(u16::MAX) => "a product is at most 65535",
+        Field::Tier if value > u64::from(u8::MAX) => "a tier is at most 255",
+        Field::Segments if value > u64::from(u32::MAX) => "segments are a bit set of at most 4294967295",
+        _ => return Ok(()),
+    };
+    Err(Fault::new(at, wrong))
+}
+
+/// Whether `number` can be a date: a year of four digits, a month, a day.
+fn is_date(number: u64) -> bool {
+    let (rest, day) = (number / 100, number % 100);
+    let (year, month) = (rest / 100, rest % 100);
+    (1_000..=9_999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)
 }

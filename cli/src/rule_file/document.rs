@@ -1,7 +1,7 @@
 //! The file's tables as TOML has them. Unknown keys are errors.
 
-use serde::{Deserialize, de::IgnoredAny};
-use toml::Spanned;
+use serde::Deserialize;
+use toml::{Spanned, value::Datetime};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,13 +36,15 @@ pub struct OffsetTable {
 pub enum Moment {
     Seconds(i64),
     Text(String),
+    Unquoted(Datetime),
 }
 
-/// A date and time in RFC 3339. TOML's own dates, without quotes, know no clear offset.
+/// A date and time in RFC 3339, in quotes or as TOML's own.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a date and time in quotes, like \"2026-10-01T00:00:00+08:00\"")]
+#[serde(untagged, expecting = "expected a date and time like \"2026-10-01T00:00:00+08:00\"")]
 pub enum Date {
     Text(String),
+    Unquoted(Datetime),
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +54,7 @@ pub struct AssetTable {
     pub name: Spanned<String>,
     pub kind: Spanned<String>,
     pub expiry_months: Option<Spanned<u64>>,
+    pub mint: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,9 +71,8 @@ pub struct RuleTable {
     pub name: Spanned<String>,
     #[serde(default)]
     pub priority: u16,
-    /// Known by the specification; without groups it decides nothing.
-    #[serde(default, rename = "group")]
-    pub _group: u8,
+    #[serde(default)]
+    pub group: u8,
     #[serde(default)]
     pub when: Vec<Spanned<String>>,
     pub starts_at: Option<Spanned<Date>>,
@@ -78,11 +80,17 @@ pub struct RuleTable {
     pub window: Option<Spanned<String>>,
     pub scope: Option<Spanned<String>>,
     pub effect: Spanned<EffectTable>,
-    pub limits: Option<LimitsTable>,
-    pub tags: Option<Spanned<Vec<u8>>>,
-    pub excludes: Option<Spanned<Vec<u8>>>,
+    #[serde(default)]
+    pub limits: LimitsTable,
+    #[serde(default)]
+    pub tags: Vec<Spanned<i64>>,
+    #[serde(default)]
+    pub excludes: Vec<Spanned<i64>>,
     pub holdout_bps: Option<Spanned<u32>>,
 }
+
+/// A threshold and a value.
+pub type StepRow = Spanned<Vec<Spanned<u64>>>;
 
 /// The keys of all kinds together, so that each can be told where it stands; which kind has which is checked behind.
 #[derive(Debug, Deserialize)]
@@ -94,18 +102,22 @@ pub struct EffectTable {
     pub bps: Option<Spanned<u32>>,
     pub min: Option<Spanned<u64>>,
     pub max: Option<Spanned<u64>>,
-    pub mode: Option<Spanned<IgnoredAny>>,
-    pub steps: Option<Spanned<IgnoredAny>>,
-    pub days: Option<Spanned<IgnoredAny>>,
-    pub recurring: Option<Spanned<IgnoredAny>>,
+    pub mode: Option<Spanned<String>>,
+    pub steps: Option<Spanned<Vec<StepRow>>>,
+    pub days: Option<Spanned<u32>>,
+    pub recurring: Option<Spanned<bool>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table like { user_count = 0, on_limit = \"clip\" }")]
 pub struct LimitsTable {
-    pub user_amount: Option<Spanned<u64>>,
-    pub user_count: Option<Spanned<u64>>,
-    pub total_amount: Option<Spanned<u64>>,
-    pub total_count: Option<Spanned<u64>>,
+    #[serde(default)]
+    pub user_amount: u64,
+    #[serde(default)]
+    pub user_count: u64,
+    #[serde(default)]
+    pub total_amount: u64,
+    #[serde(default)]
+    pub total_count: u64,
     pub on_limit: Option<Spanned<String>>,
 }

@@ -7,7 +7,7 @@ use super::{
 use rebate_core::units::Timestamp;
 use std::ops::Range;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use toml::Spanned;
+use toml::{Spanned, value::Datetime};
 
 /// A date and time in RFC 3339.
 fn date_time(text: &str, at: Range<usize>) -> Result<Timestamp, Fault> {
@@ -16,11 +16,23 @@ fn date_time(text: &str, at: Range<usize>) -> Result<Timestamp, Fault> {
     })
 }
 
+/// TOML's own date and time, without quotes. It has forms without a time or without an offset, which are no moment.
+fn unquoted(moment: &Datetime, at: Range<usize>) -> Result<Timestamp, Fault> {
+    if moment.offset.is_none() {
+        let what = format!("{moment} has no UTC offset; expected a moment like \"2026-10-01T00:00:00+08:00\"");
+        return Err(Fault::new(at, what));
+    }
+    date_time(&moment.to_string(), at)
+}
+
 /// The beginning or the end of a schedule; open where there is none.
 pub fn bound(date: Option<&Spanned<Date>>) -> Result<Timestamp, Fault> {
     let Some(date) = date else { return Ok(Timestamp(0)) };
-    let Date::Text(text) = date.get_ref();
-    match date_time(text, date.span())? {
+    let moment = match date.get_ref() {
+        Date::Text(text) => date_time(text, date.span()),
+        Date::Unquoted(moment) => unquoted(moment, date.span()),
+    };
+    match moment? {
         // On chain 0 is open, which is not what somebody who writes a date means.
         Timestamp(0) => Err(Fault::new(date.span(), "1970-01-01T00:00:00Z cannot be said; leave the key out for open")),
         moment => Ok(moment),
@@ -32,6 +44,7 @@ pub fn timestamp(moment: &Spanned<Moment>) -> Result<Timestamp, Fault> {
     match moment.get_ref() {
         Moment::Seconds(seconds) => Ok(Timestamp(*seconds)),
         Moment::Text(text) => date_time(text, moment.span()),
+        Moment::Unquoted(date) => unquoted(date, moment.span()),
     }
 }
 
