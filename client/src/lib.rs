@@ -12,6 +12,7 @@ pub mod explorer;
 pub mod instruction;
 pub mod oracle;
 pub mod platform_id;
+pub mod proof;
 pub mod recorder;
 pub mod replay;
 

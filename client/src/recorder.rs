@@ -136,6 +136,32 @@ impl<'a> Recorder<'a> {
         (day, order::shard(order, self.platform.order_shards(day)))
     }
 
+    /// The counters that refunding `paid` needs, also where they were closed: of every scope that a rule in the book uses.
+    pub fn counters_of_refund(&self, paid: &Payment) -> Vec<Pubkey> {
+        [Scope::UserStreamer, Scope::UserSession]
+            .into_iter()
+            .filter(|scope| self.rules.iter().any(|rule| rule.scope() == *scope))
+            .map(|scope| self.addresses.counter(&paid.user, scope, paid.scope_id(scope)))
+            .collect()
+    }
+
+    /// Finds out how many pages the days and shards of `payments` have, and opens nothing.
+    ///
+    /// # Errors
+    /// What the chain answered.
+    pub async fn look(&mut self, payments: &[Payment]) -> Result<(), RecordError> {
+        for payment in payments {
+            let mut missing = Vec::new();
+            self.page(&payment.order, payment.paid_at, &mut missing).await?;
+            if let (false, Some(count)) =
+                (missing.is_empty(), self.pages.get_mut(&self.shard_of(&payment.order, payment.paid_at)))
+            {
+                *count = count.saturating_sub(1).max(1);
+            }
+        }
+        Ok(())
+    }
+
     /// The scopes other than the user's own of which a rule in force at `at` needs counters.
     fn scopes(&self, at: Timestamp) -> Vec<Scope> {
         let in_force = |scope: &Scope| self.rules.iter().any(|rule| rule.scope() == *scope && rule.in_force(at));

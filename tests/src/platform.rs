@@ -4,23 +4,31 @@
 
 use crate::artifacts;
 use rebate_client::{
-    account::{Journal, RuleBook, User},
+    account::{Journal, Platform, RuleBook, UserState},
     address::Addresses,
     block::Emitted,
     chain::{
         SubmitError,
         embedded::{EmbeddedChain, Executed},
     },
-    event::Event,
-    event::{AssetEntry, EffectEntry, OffsetEntry, PaymentRecorded, PredicateEntry, RuleDefinition},
-    instruction::{self, PlatformSettings},
+    event::{
+        AssetEntry, EffectEntry, Event, LimitsEntry, OffsetEntry, PaymentRecorded, PredicateEntry, RuleDefinition,
+    },
+    instruction::{self, PlatformSettings, RecordAccounts},
     oracle::{self, SignedMessage},
     platform_id,
+    proof::{self, JournalTree},
+    recorder::Recorder,
 };
 use rebate_core::{
+    message::Record,
     payment::Payment,
-    rule::{Field, Operator, Predicate, Rule},
-    units::{Amount, OrderHash, Timestamp, UserKey},
+    redemption::Redemption,
+    refund::Refund,
+    rule::{Field, GroupMode, Operator, Predicate, Rule},
+    units::{Amount, JournalIndex, OrderHash, Timestamp, UserKey},
+    wallet::WalletLink,
+    window::{Scope, Window},
 };
 use solana_keypair::Keypair;
 use solana_program::{instruction::Instruction, pubkey::Pubkey};
@@ -47,8 +55,6 @@ pub struct TestPlatform {
 
 /// Settings of a platform with one asset (`coins`), UTC+8 and a week of lateness.
 pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey) -> PlatformSettings {
-    let mut name = [0; 16];
-    name[..5].copy_from_slice(b"coins");
     PlatformSettings {
         id,
         admin: admin.to_bytes(),
@@ -57,35 +63,55 @@ pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey) -> PlatformSettings {
         timelock: 3_600,
         order_shards: 1,
         offsets: vec![OffsetEntry { from: 0, seconds: 8 * 3_600 }],
-        assets: vec![AssetEntry { name, kind: 1 }],
+        assets: vec![asset("coins")],
+    }
+}
+
+/// Points that do not expire.
+pub fn asset(name: &str) -> AssetEntry {
+    let mut padded = [0; 16];
+    padded[..name.len()].copy_from_slice(name.as_bytes());
+    AssetEntry { name: padded, kind: 1, expiry_months: 0, mint: [0; 32] }
+}
+
+/// The first version of a rule that always grants `effect`, stackable, over a lifetime, without limits.
+pub fn always(id: u16, effect: EffectEntry) -> RuleDefinition {
+    RuleDefinition {
+        id,
+        version: 1,
+        name: format!("rule {id}"),
+        priority: 10,
+        starts_at: 0,
+        ends_at: 0,
+        group: 0,
+        group_mode: GroupMode::Stackable as u8,
+        tags: 0,
+        excludes: 0,
+        condition: Vec::new(),
+        window: Window::Lifetime as u8,
+        scope: Scope::User as u8,
+        effect,
+        limits: LimitsEntry::none(),
+        holdout_bps: 0,
     }
 }
 
 /// `payment_number == 1`: 20 % of it in asset 1.
 pub fn first_recharge() -> RuleDefinition {
     RuleDefinition {
-        id: 1,
-        version: 1,
         name: "first recharge 20%".to_owned(),
-        priority: 10,
-        starts_at: 0,
-        ends_at: 0,
         condition: vec![Predicate::new(0, false, Field::PaymentNumber, Operator::Eq, 1).into()],
-        effect: EffectEntry::Ratio { asset: 1, bps: 2_000, min: 0, max: 100_000 },
+        ..always(1, EffectEntry::Ratio { asset: 1, bps: 2_000, min: 0, max: 100_000 })
     }
 }
 
 /// `weekday in [6, 7]`: ten yuan in asset 1.
 pub fn weekend_bonus() -> RuleDefinition {
     RuleDefinition {
-        id: 2,
-        version: 1,
         name: "weekend bonus".to_owned(),
         priority: 20,
-        starts_at: 0,
-        ends_at: 0,
         condition: vec![Predicate::new(0, false, Field::Weekday, Operator::Any, 1 << 6 | 1 << 7).into()],
-        effect: EffectEntry::Fixed { asset: 1, amount: 1_000 },
+        ..always(2, EffectEntry::Fixed { asset: 1, amount: 1_000 })
     }
 }
 
@@ -137,10 +163,7 @@ impl TestPlatform {
 
     /// Gives somebody lamports.
     pub fn fund(&self, address: &Pubkey) {
-        let transfer = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        transfer
-            .block_on(rebate_client::chain::Submit::airdrop(&self.chain, address, 100_000_000_000))
-            .expect("an airdrop");
+        self.wait(rebate_client::chain::Submit::airdrop(&self.chain, address, 100_000_000_000)).expect("an airdrop");
     }
 
     /// Runs instructions as one transaction.
@@ -154,56 +177,136 @@ impl TestPlatform {
         self.run(&[publish], &[&self.admin])
     }
 
-    /// Opens the accounts of a payment's user and order page, where they are not open yet.
-    pub fn open_for(&self, payment: &Payment) {
-        let payer = self.payer.pubkey();
-        let (day, shard) = Addresses::page_of(payment, 1);
-        if self.data(&self.addresses.user(&payment.user)).is_none() {
-            let open = instruction::open_user(&payer, &self.addresses, &payment.user);
-            self.run(&[open], &[&self.payer]).expect("a user");
-        }
-        if self.data(&self.addresses.order_page(day, shard)).is_none() {
-            let open = instruction::open_order_page(&payer, &self.addresses, day, shard, 64);
-            self.run(&[open], &[&self.payer]).expect("an order page");
-        }
+    /// Waits for what the chain inside the process answers at once.
+    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(answer)
     }
 
-    /// The oracle's signature over payments.
-    pub fn sign(&self, payments: &[Payment]) -> SignedMessage {
-        oracle::sign(&self.oracle, &self.addresses.platform, payments).expect("a message")
+    /// Who opens what records need, as things are now.
+    pub fn recorder(&self) -> Recorder<'_> {
+        self.wait(Recorder::new(&self.chain, self.addresses.platform, &self.payer)).expect("a platform")
+    }
+
+    /// Opens the accounts of a payment's user, the counters and the order page it needs, where they are not open yet.
+    pub fn open_for(&self, payment: &Payment) {
+        self.wait(self.recorder().open_for(&[*payment])).expect("accounts");
+    }
+
+    /// The oracle's signature over records of one kind.
+    pub fn sign<R: Record>(&self, records: &[R]) -> SignedMessage {
+        oracle::sign(&self.oracle, &self.addresses.platform, records).expect("a message")
     }
 
     /// Opens what is missing, signs as the oracle, and records the payments.
     pub fn pay(&self, payments: &[Payment]) -> Result<Executed, SubmitError> {
-        payments.iter().for_each(|payment| self.open_for(payment));
+        self.wait(self.recorder().open_for(payments)).expect("accounts");
         self.submit(payments, &self.sign(payments))
     }
 
     /// Records payments with a message that is already signed.
     pub fn submit(&self, payments: &[Payment], signed: &SignedMessage) -> Result<Executed, SubmitError> {
-        self.run(&instruction::record_payments(&self.addresses, 1, payments, signed), &[&self.payer])
+        self.run(&self.record(payments, signed), &[&self.payer])
+    }
+
+    /// The instructions that record payments with a message that is already signed.
+    pub fn record(&self, payments: &[Payment], signed: &SignedMessage) -> [Instruction; 2] {
+        let mut recorder = self.recorder();
+        self.wait(recorder.look(payments)).expect("accounts");
+        recorder.instructions(payments, signed)
+    }
+
+    /// Redeems as the oracle, on pages that are opened where they are missing.
+    pub fn redeem(&self, redemption: &Redemption) -> Result<Executed, SubmitError> {
+        let mut recorder = self.recorder();
+        let open = recorder.open_user_and_page(&redemption.user, &redemption.order, redemption.redeemed_at);
+        self.wait(open).expect("accounts");
+        let accounts = RecordAccounts {
+            user: self.addresses.user(&redemption.user),
+            pages: recorder.pages_of(&redemption.order, redemption.redeemed_at),
+            refund: None,
+            counters: Vec::new(),
+        };
+        let signed = self.sign(&[*redemption]);
+        self.run(&instruction::record_redemptions(&self.addresses, &[accounts], &signed), &[&self.payer])
+    }
+
+    /// Links a wallet as the oracle.
+    pub fn link(&self, link: &WalletLink) -> Result<Executed, SubmitError> {
+        let accounts = RecordAccounts {
+            user: self.addresses.user(&link.user),
+            pages: Vec::new(),
+            refund: None,
+            counters: Vec::new(),
+        };
+        let signed = self.sign(&[*link]);
+        self.run(&instruction::link_wallets(&self.addresses, &[accounts], &signed), &[&self.payer])
+    }
+
+    /// The journal's events as a tree that knows paths.
+    pub fn tree(&self) -> JournalTree {
+        JournalTree::of(self.events().into_iter().map(|emitted| emitted.bytes))
+    }
+
+    /// Proves an order that was recorded, unless it was proved before.
+    pub fn prove(&self, order: &OrderHash) {
+        if self.data(&self.addresses.refund(order)).is_some() {
+            return;
+        }
+        let tree = self.tree();
+        let recorded =
+            self.recorded().into_iter().find(|recorded| recorded.order == order.0).expect("a recorded order");
+        let index = JournalIndex(recorded.journal_index);
+        let event = tree.event(index).expect("its event");
+        let path = tree.path_to_peak(index).expect("its path");
+        for step in proof::transactions(&self.payer.pubkey(), &self.addresses, order, event, &path) {
+            self.run(&[step], &[&self.payer]).expect("a step of the proof");
+        }
+    }
+
+    /// What a refund of the recorded payment `paid` needs.
+    pub fn refund_accounts(&self, refund: &Refund, paid: &Payment) -> RecordAccounts {
+        let mut recorder = self.recorder();
+        self.wait(recorder.open_user_and_page(&paid.user, &refund.order, refund.paid_at)).expect("accounts");
+        RecordAccounts {
+            user: self.addresses.user(&paid.user),
+            pages: recorder.pages_of(&refund.order, refund.paid_at),
+            refund: Some(self.addresses.refund(&refund.of)),
+            counters: recorder.counters_of_refund(paid),
+        }
+    }
+
+    /// Proves the order and refunds as the oracle.
+    pub fn refund(&self, refund: &Refund, paid: &Payment) -> Result<Executed, SubmitError> {
+        self.prove(&refund.of);
+        let accounts = self.refund_accounts(refund, paid);
+        let signed = self.sign(&[*refund]);
+        self.run(&instruction::record_refunds(&self.addresses, &[accounts], &signed), &[&self.payer])
     }
 
     /// An account's data.
     pub fn data(&self, address: &Pubkey) -> Option<Vec<u8>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let account = runtime.block_on(rebate_client::chain::ReadAccounts::account(&self.chain, address));
+        let account = self.wait(rebate_client::chain::ReadAccounts::account(&self.chain, address));
         account.expect("the embedded chain always answers").map(|account| account.data)
     }
 
     /// A user's account.
-    pub fn user(&self, user: &str) -> User {
+    pub fn user(&self, user: &str) -> UserState {
         self.user_of(&platform_id::unkeyed_user(user))
     }
 
     /// A user's account, by key.
-    pub fn user_of(&self, key: &UserKey) -> User {
-        User::decode(&self.data(&self.addresses.user(key)).expect("a user")).expect("a user's account")
+    pub fn user_of(&self, key: &UserKey) -> UserState {
+        UserState::decode(&self.data(&self.addresses.user(key)).expect("a user")).expect("a user's account")
     }
 
     /// The balance of asset 1.
     pub fn balance(&self, user: &str) -> u64 {
-        self.user(user).balances[0].0
+        self.user(user).balances[0].total().0
+    }
+
+    /// The platform's account.
+    pub fn platform(&self) -> Platform {
+        Platform::decode(&self.data(&self.addresses.platform).expect("a platform")).expect("a platform's account")
     }
 
     /// The journal.
