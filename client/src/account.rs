@@ -208,8 +208,10 @@ pub struct Asset {
     pub expiry_months: Months,
     /// 1 once a token's vault is open.
     pub has_vault: u8,
+    /// Of the vault's address.
+    pub vault_bump: u8,
     /// Zero.
-    pub reserved: [u8; 4],
+    pub reserved: [u8; 3],
     /// The first `paid_at` a rule may grant it for, Unix seconds; 0 for open.
     pub active_from: i64,
     /// What users have of a token, in its smallest unit.

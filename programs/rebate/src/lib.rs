@@ -14,10 +14,12 @@ pub mod events;
 pub mod instructions;
 pub mod journal;
 mod log;
+mod mint;
 pub mod records;
 mod security;
 mod signed_message;
 pub mod state;
+mod vault;
 
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;
@@ -195,5 +197,24 @@ pub mod rebate {
     /// Gives up a proof that did not end.
     pub fn close_refund(ctx: &mut Context<CloseRefund>) -> Result<()> {
         instructions::close_refund::handle(ctx)
+    }
+    /// Opens the vault of a token asset.
+    pub fn open_vault(ctx: &mut Context<OpenVault>, asset: u8) -> Result<()> {
+        instructions::open_vault::handle(ctx, asset)
+    }
+
+    /// Puts tokens into a vault; 0 counts what somebody sent there otherwise.
+    pub fn deposit(ctx: &mut Context<Deposit>, asset: u8, amount: u64) -> Result<()> {
+        instructions::deposit::handle(ctx, asset, amount)
+    }
+
+    /// Pays a user's tokens out to the linked wallet; 0 for all of them.
+    pub fn claim(ctx: &mut Context<Claim>, asset: u8, amount: u64) -> Result<()> {
+        instructions::claim::handle(ctx, asset, amount)
+    }
+
+    /// Takes tokens out of a vault that no user has a claim to; 0 for all of them.
+    pub fn withdraw_surplus(ctx: &mut Context<WithdrawSurplus>, asset: u8, amount: u64) -> Result<()> {
+        instructions::withdraw_surplus::handle(ctx, asset, amount)
     }
 }

@@ -8,7 +8,12 @@ use crate::{
 };
 use alloc::vec::Vec;
 use anchor_lang::prelude::*;
-use rebate_core::{expiry::expire, time::LocalTime, units::Timestamp};
+use rebate_core::{
+    balance::Balances,
+    expiry::{Expired, expire},
+    time::LocalTime,
+    units::Timestamp,
+};
 
 /// Anybody may: what expires is decided by the calendar.
 #[event_cpi]
@@ -26,23 +31,42 @@ pub struct ExpireBalances {
 pub fn handle(ctx: &mut Context<ExpireBalances>) -> Result<()> {
     let now = Timestamp(Clock::get()?.unix_timestamp);
     let platform = &mut ctx.accounts.platform;
-    let Some(periods) = platform.periods() else { return Ok(()) };
     // SAFETY: the only holdings of the user.
     let mut holdings = unsafe { holdings(&ctx.accounts.user)? };
     let before = holdings.balances();
     let mut balances = before;
-    let mut expired = Vec::new();
-    expire(&mut balances, &periods, LocalTime::at(now, platform.offsets()), |asset| expired.push(asset));
+    let expired = expire_balances(platform, &mut balances, now);
     holdings.store(&balances);
     platform.account_for(&before, &balances);
 
     let (address, user) = (platform.address().to_bytes(), ctx.accounts.user.key);
     let mut emitter = Emitter::new(&ctx.accounts.event_authority, ctx.bumps.event_authority, ctx.program_id);
+    emit_expired(&mut emitter, &mut ctx.accounts.journal, now, address, user, &expired)
+}
+
+/// The balances without what expired by `now`, and what expired. Nothing is written.
+pub fn expire_balances(platform: &Platform, balances: &mut Balances, now: Timestamp) -> Vec<Expired> {
+    let mut expired = Vec::new();
+    if let Some(periods) = platform.periods() {
+        expire(balances, &periods, LocalTime::at(now, platform.offsets()), |asset| expired.push(asset));
+    }
+    expired
+}
+
+/// Emits what expired of a user's balances.
+pub fn emit_expired(
+    emitter: &mut Emitter<'_>,
+    journal: &mut Journal,
+    now: Timestamp,
+    platform: [u8; 32],
+    user: [u8; 32],
+    expired: &[Expired],
+) -> Result<()> {
     for expired in expired {
-        emitter.emit(&mut ctx.accounts.journal, |index| BalanceExpired {
+        emitter.emit(journal, |index| BalanceExpired {
             journal_index: index.0,
             at: now.0,
-            platform: address,
+            platform,
             user,
             asset: expired.asset.0,
             amount: expired.amount.0,
