@@ -52,6 +52,45 @@ pub enum Effect {
         #[schema(pattern = "^[0-9]{1,20}$", example = "100000")]
         max: String,
     },
+    /// What the spend in the rule's window entitles to, less what was granted in it already.
+    #[schema(title = "TiersEffect")]
+    Tiers {
+        /// What is granted.
+        #[schema(minimum = 1, maximum = 8, example = 1)]
+        asset: u8,
+        /// What the values of the steps mean. `fixed`: the sum of those of all thresholds reached; `slab`: basis points of the
+        /// whole spend; `marginal`: basis points of each part of the spend.
+        #[schema(example = "slab")]
+        mode: String,
+        /// Threshold and value, by ascending threshold.
+        #[schema(value_type = Vec<Vec<String>>, example = json!([["10000", "500"], ["50000", "800"]]))]
+        steps: Vec<[String; 2]>,
+    },
+    /// The amount, on the payment that makes the streak this long.
+    #[schema(title = "StreakEffect")]
+    Streak {
+        /// What is granted.
+        #[schema(minimum = 1, maximum = 8, example = 1)]
+        asset: u8,
+        /// On how many days in a row there must be a payment that counts.
+        #[schema(minimum = 1, example = 7)]
+        days: u32,
+        /// How much, in the asset's smallest unit.
+        #[schema(pattern = "^[0-9]{1,20}$", example = "1000")]
+        amount: String,
+        /// Whether every multiple of `days` counts.
+        recurring: bool,
+    },
+    /// On top of what the other rules of the group granted in the asset for the same payment.
+    #[schema(title = "MultiplierEffect")]
+    Multiplier {
+        /// What is granted, and on what.
+        #[schema(minimum = 1, maximum = 8, example = 1)]
+        asset: u8,
+        /// What comes of the sum, of 10 000: 15 000 adds a half.
+        #[schema(minimum = 10_001, example = 15_000)]
+        bps: u32,
+    },
 }
 
 impl Predicate {

@@ -8,7 +8,7 @@ use crate::{
     problem::{Kind, Problem},
     request::OfPlatform,
     state::ApiState,
-    value::{Address, Hash},
+    value::{Address, Hash, Instant},
 };
 use axum::{
     Json,
@@ -54,6 +54,8 @@ impl AsOf {
 pub(crate) struct Position {
     pub genesis_hash: Hash,
     pub blockhash: Hash,
+    /// The chain's clock there.
+    pub time: Instant,
     pub as_of: AsOf,
 }
 
@@ -74,7 +76,7 @@ impl Snapshot {
         let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let cursor = sqlx::query!(
             r#"SELECT genesis_hash AS "genesis_hash: Hash", commitment, slot,
-                      blockhash AS "blockhash: Hash"
+                      blockhash AS "blockhash: Hash", coalesce(block_time, written_at) AS "time!: Instant"
                FROM cursor"#
         )
         .fetch_optional(&mut *transaction)
@@ -85,6 +87,7 @@ impl Snapshot {
             position: Position {
                 genesis_hash: cursor.genesis_hash,
                 blockhash: cursor.blockhash,
+                time: cursor.time,
                 as_of: AsOf::new(cursor.slot, &cursor.commitment),
             },
             default_platform,

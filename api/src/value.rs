@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::{Date, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -128,6 +128,20 @@ impl fmt::Display for Number {
 text!(Number, "A u64 that names something; 0 for none.",
     pattern: Some("^[0-9]{1,20}$"), format: None, example: "1");
 
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Count(pub Decimal);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+text!(Count, "How often something may happen: a u64.",
+    pattern: Some("^[0-9]{1,20}$"), format: None, example: "1");
+
 /// An address on chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
@@ -241,6 +255,27 @@ text!(Instant, "A moment, RFC 3339 in UTC. In a request, other offsets and Unix 
     pattern: None, format: Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)), example: "2026-10-03T04:00:00Z");
 from_text!(Instant);
 
+/// A day, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day(pub Date);
+
+impl Day {
+    /// The day this many after 1970-01-01, `None` where the calendar does not reach.
+    pub fn of_number(days: i64) -> Option<Self> {
+        let moment = OffsetDateTime::from_unix_timestamp(days.checked_mul(86_400)?).ok()?;
+        Some(Self(moment.date()))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+text!(Day, "A day, in UTC.",
+    pattern: None, format: Some(SchemaFormat::KnownFormat(KnownFormat::Date)), example: "2026-10-03");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +290,13 @@ mod tests {
         assert_eq!(instant.to_string(), "2026-10-03T04:00:00Z");
         assert_eq!("1791000000".parse(), Ok(instant));
         assert_eq!("2026-10-03T12:00:00 08:00".parse(), Ok(instant));
+    }
+
+    #[test]
+    fn days_are_counted_from_1970() {
+        assert_eq!(Day::of_number(0).map(|day| day.to_string()).as_deref(), Some("1970-01-01"));
+        assert_eq!(Day::of_number(20_729).map(|day| day.to_string()).as_deref(), Some("2026-10-03"));
+        assert_eq!(Day::of_number(i64::from(u32::MAX)), None);
     }
 
     #[test]

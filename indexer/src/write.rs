@@ -1,13 +1,20 @@
 //! The one way into the database: a stretch of blocks, or nothing of it.
 
+mod assets;
 mod cursor;
 mod events;
 mod journals;
 mod ledger;
+mod oracle_keys;
+mod outcomes;
 mod payments;
 mod platforms;
+mod redemptions;
+mod refunds;
 mod rules;
 mod users;
+mod vaults;
+mod wallets;
 
 pub use cursor::Cursor;
 
@@ -16,11 +23,12 @@ use crate::{
     source::BlockRef,
     stretch::{Found, Stretch},
 };
-use rebate_client::{Pubkey, chain::Commitment};
+use rebate_client::{Pubkey, chain::Commitment, event::Event};
 use rust_decimal::Decimal;
 use solana_program::hash::Hash;
 use sqlx::{PgConnection, PgPool};
 use thiserror::Error;
+use time::OffsetDateTime;
 
 /// Why a stretch was not written. Nothing of it was.
 #[derive(Debug, Error)]
@@ -143,18 +151,62 @@ async fn write_events(connection: &mut PgConnection, stretch: &Stretch) -> Resul
     journals::advance(connection, stretch, &added).await?;
     // From here on only what was not there before: whatever sums something up must not see an event twice.
     let fresh: Vec<&Found> = stretch.events().iter().filter(|found| added.contains(&events::key(found))).collect();
-    platforms::add(connection, &fresh).await?;
-    rules::add(connection, &fresh).await?;
-    let paid = payments::of(&fresh)?;
-    if !paid.is_empty() {
-        let entries = ledger::entries(&paid);
-        payments::add(connection, &paid).await?;
-        users::add(connection, &paid).await?;
-        ledger::add(connection, &paid, &entries).await?;
-        rules::count(connection, &entries).await?;
+    for found in &fresh {
+        decide(connection, found).await?;
     }
+    let paid = payments::of(&fresh)?;
+    payments::add(connection, &paid).await?;
+    users::add(connection, &paid).await?;
+    refunds::add(connection, &fresh).await?;
+    redemptions::add(connection, &fresh).await?;
+    wallets::add(connection, &fresh).await?;
+    let (mut outcomes, mut steps) = (Vec::new(), Vec::new());
+    for found in &fresh {
+        let of_event = outcomes::of(found)?;
+        steps.extend(ledger::steps(found, &of_event));
+        outcomes.extend(of_event);
+    }
+    outcomes::add(connection, &outcomes).await?;
+    let entries = ledger::add(connection, &steps).await?;
+    rules::count(connection, &fresh, &entries).await?;
+    assets::owe(connection, &fresh, &entries).await?;
     cursor::tell(connection, stretch.slots_with_events()).await?;
     Ok(Written { events: fresh.len() })
+}
+
+/// Writes what is no user's record: what the platform's people decide, and what moves in its vaults. There is little of it,
+/// and one can build on the other, so it goes one by one.
+async fn decide(connection: &mut PgConnection, found: &Found) -> Result<(), WriteError> {
+    match &found.event {
+        Event::PlatformCreated(event) => platforms::create(connection, found, event).await,
+        Event::RoleChanged(event) => platforms::change_role(connection, found, event).await,
+        Event::SettingChanged(event) => platforms::change_setting(connection, found, event).await,
+        Event::PauseChanged(event) => platforms::set_paused(connection, event).await,
+        Event::OffsetAdded(event) => platforms::add_offset(connection, event).await,
+        Event::OrderShardsChanged(event) => platforms::change_order_shards(connection, event).await,
+        Event::DayClosed(event) => platforms::close_day(connection, event).await,
+        Event::OracleKeyRegistered(event) => oracle_keys::register(connection, event).await,
+        Event::OracleKeyRetired(event) => oracle_keys::retire(connection, found, event).await,
+        Event::AssetAdded(event) => assets::add(connection, found, event).await,
+        Event::VaultOpened(event) => vaults::open(connection, found, event).await,
+        Event::Deposited(event) => vaults::deposit(connection, found, event).await,
+        Event::SurplusWithdrawn(event) => vaults::withdraw(connection, found, event).await,
+        Event::Claimed(event) => vaults::pay_out(connection, found, event).await,
+        Event::RulePublished(event) => rules::publish(connection, found, event).await,
+        Event::RuleEnded(event) => rules::end(connection, found, event).await,
+        Event::RuleDropped(event) => rules::drop_version(connection, found, event).await,
+        Event::PaymentRecorded(_)
+        | Event::RefundRecorded(_)
+        | Event::Redeemed(_)
+        | Event::BalanceExpired(_)
+        | Event::WalletLinked(_) => Ok(()),
+    }
+}
+
+/// The moment at Unix time `seconds`, which an event says of something.
+fn moment(found: &Found, what: &str, seconds: i64) -> Result<OffsetDateTime, WriteError> {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_err(|_| contradiction(found, format!("{what} at {seconds}, which is no date")))
 }
 
 /// The error about one event.

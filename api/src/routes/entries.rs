@@ -13,10 +13,11 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A change of a balance.
+/// A change of a balance, or of what the user owes.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Entry {
-    /// What changed it.
+    /// What changed it: a `grant`, the `reversal` of one by a refund, a `redemption` with the platform, a `claim` of tokens, or
+    /// `expiry`.
     #[schema(example = "grant")]
     operation: String,
     /// The asset's number.
@@ -31,17 +32,28 @@ pub(crate) struct Entry {
     before: Amount,
     /// The balance after.
     after: Amount,
-    /// The order it is for.
-    order: Hash,
-    /// The rule that granted it.
+    /// What the user owed before. A grant pays it first, and what a reversal does not find in the balance is added.
+    debt_before: Amount,
+    /// And after.
+    debt_after: Amount,
+    /// The order it is for: the payment's, the refund's own, or the redemption's; null for claims and expiry.
+    #[schema(required)]
+    order: Option<Hash>,
+    /// Of a reversal, the order that was refunded.
+    #[schema(required)]
+    refund_of: Option<Hash>,
+    /// The rule that granted it; null where it comes from none.
     #[schema(minimum = 0, maximum = 65_535, example = 1)]
-    rule: i32,
+    #[schema(required)]
+    rule: Option<i32>,
     /// The rule's version.
     #[schema(minimum = 1, maximum = 65_535, example = 1)]
-    version: i32,
+    #[schema(required)]
+    version: Option<i32>,
     /// The rule's name in that version.
     #[schema(example = "first recharge 20%")]
-    rule_name: String,
+    #[schema(required)]
+    rule_name: Option<String>,
     /// When, by the chain's clock.
     at: Instant,
     /// The event's place in the journal.
@@ -66,10 +78,13 @@ struct Row {
     change: Change,
     before: Amount,
     after: Amount,
-    order: Hash,
-    rule: i32,
-    version: i32,
-    rule_name: String,
+    debt_before: Amount,
+    debt_after: Amount,
+    order: Option<Hash>,
+    refund_of: Option<Hash>,
+    rule: Option<i32>,
+    version: Option<i32>,
+    rule_name: Option<String>,
     at: Instant,
     journal_index: i64,
     position: i16,
@@ -118,12 +133,16 @@ pub(crate) async fn of_user(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT n.operation, n.asset, a.name AS asset_name, n.change AS "change: Change",
-                  n.balance_before AS "before: Amount", n.balance_after AS "after: Amount", n.order_hash AS "order: Hash",
-                  n.rule, n.version, r.name AS rule_name, n.at AS "at: Instant", n.journal_index, n.position,
+                  n.balance_before AS "before: Amount", n.balance_after AS "after: Amount",
+                  n.debt_before AS "debt_before: Amount", n.debt_after AS "debt_after: Amount",
+                  n.order_hash AS "order: Hash", p.order_hash AS "refund_of?: Hash",
+                  n.rule, n.version, r.name AS "rule_name?", n.at AS "at: Instant", n.journal_index, n.position,
                   t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
            FROM entries n
            JOIN assets a USING (platform, asset)
-           JOIN rules r USING (platform, rule, version)
+           LEFT JOIN rules r USING (platform, rule, version)
+           LEFT JOIN refunds f ON f.platform = n.platform AND f.journal_index = n.journal_index
+           LEFT JOIN payments p ON p.platform = f.platform AND p.journal_index = f.payment_index
            JOIN events e ON e.platform = n.platform AND e.journal_index = n.journal_index
            JOIN transactions t USING (signature)
            WHERE n.platform = $1 AND n.user_key = $2 AND (n.journal_index, n.position) < ($3, $4)
@@ -160,7 +179,10 @@ pub(crate) async fn of_user(
             change: row.change,
             before: row.before,
             after: row.after,
+            debt_before: row.debt_before,
+            debt_after: row.debt_after,
             order: row.order,
+            refund_of: row.refund_of,
             rule: row.rule,
             version: row.version,
             rule_name: row.rule_name,

@@ -1,7 +1,10 @@
-//! Orders: the payment, and what every rule did with it.
+//! Orders: the payment, what every rule did with it, and what of it was refunded.
+
+mod outcomes;
+mod redemptions;
+mod refunds;
 
 use crate::{
-    definition::{self, Predicate},
     page::{self, Key, List, Page, Scope},
     problem::{Problem, Problems},
     request::{OfPlatform, Path, Query},
@@ -11,11 +14,13 @@ use crate::{
     value::{Address, Amount, Hash, Instant, Number, Signature},
 };
 use axum::extract::State;
+use outcomes::Outcome;
 use rebate_client::explorer::Cluster;
-use rebate_core::{outcome::Reason, units::OrderHash};
+use rebate_core::units::OrderHash;
+use redemptions::Redemption;
+use refunds::Refund;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
-use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// A payment that the chain recorded.
@@ -54,45 +59,12 @@ pub(crate) struct Record {
     journal_index: i64,
     /// What every rule in force did with it, in order of evaluation.
     outcomes: Vec<Outcome>,
+    /// What of the amount was refunded so far.
+    refunded: Amount,
+    /// The refunds, in order.
+    refunds: Vec<Refund>,
     /// The transaction it was recorded in.
     transaction: Transaction,
-}
-
-/// What one rule did with a payment.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Outcome {
-    /// The rule.
-    #[schema(minimum = 0, maximum = 65_535, example = 1)]
-    rule: i32,
-    /// Its version.
-    #[schema(minimum = 1, maximum = 65_535, example = 1)]
-    version: i32,
-    /// Its name in that version.
-    #[schema(example = "first recharge 20%")]
-    rule_name: String,
-    /// What it did, or why it did nothing.
-    #[schema(example = "NotMatched")]
-    reason: String,
-    /// With `NotMatched`, the first clause of the condition that fails, from 0.
-    #[schema(minimum = 0, maximum = 255, example = 0)]
-    #[schema(required)]
-    clause: Option<i16>,
-    /// With `NotMatched`, that clause in the words of rule files.
-    #[schema(example = "payment_number == 1")]
-    #[schema(required)]
-    failing: Option<String>,
-    /// The asset it grants.
-    #[schema(minimum = 1, maximum = 8, example = 1)]
-    asset: i16,
-    /// The asset's name.
-    #[schema(example = "coins")]
-    asset_name: String,
-    /// How much it granted.
-    amount: Amount,
-    /// The user's balance before.
-    before: Amount,
-    /// The user's balance after.
-    after: Amount,
 }
 
 page::items! {
@@ -144,63 +116,31 @@ async fn complete(
     cluster: &Cluster,
 ) -> Result<Vec<Record>, Problem> {
     let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
-    let not_matched = i16::from(Reason::NotMatched as u8);
-    let mut outcomes: HashMap<i64, Vec<Outcome>> = HashMap::new();
-    for row in sqlx::query!(
-        r#"SELECT o.journal_index, o.rule, o.version, r.name AS rule_name, o.reason, o.clause, o.asset,
-                  a.name AS asset_name, o.amount AS "amount: Amount", o.balance_before AS "before: Amount",
-                  o.balance_after AS "after: Amount",
-                  CASE o.reason WHEN $3 THEN r.definition -> 'condition' END AS "condition: Json<Vec<Predicate>>"
-           FROM outcomes o JOIN rules r USING (platform, rule, version)
-           JOIN assets a ON a.platform = o.platform AND a.asset = o.asset
-           WHERE o.platform = $1 AND o.journal_index = ANY($2)
-           ORDER BY o.journal_index, o.position"#,
-        &platform.0,
-        &indices,
-        not_matched
-    )
-    .fetch_all(snapshot.connection())
-    .await?
-    {
-        let number = u8::try_from(row.clause).ok();
-        let failing =
-            row.condition.zip(number).and_then(|(Json(condition), number)| definition::clause(&condition, number));
-        outcomes.entry(row.journal_index).or_default().push(Outcome {
-            rule: row.rule,
-            version: row.version,
-            rule_name: row.rule_name,
-            // A newer program may have reasons that this server has no name for.
-            reason: u8::try_from(row.reason)
-                .ok()
-                .and_then(Reason::from_number)
-                .map_or_else(|| format!("Reason{}", row.reason), |reason| reason.name().to_owned()),
-            clause: (row.reason == not_matched).then_some(row.clause),
-            failing,
-            asset: row.asset,
-            asset_name: row.asset_name,
-            amount: row.amount,
-            before: row.before,
-            after: row.after,
-        });
-    }
+    let mut outcomes = outcomes::of(snapshot, platform, &indices).await?;
+    let mut refunds = refunds::of_payments(snapshot, platform, &indices, cluster).await?;
     Ok(rows
         .into_iter()
-        .map(|row| Record {
-            order: row.order,
-            user: row.user,
-            oracle: row.oracle,
-            amount: row.amount,
-            paid_at: row.paid_at,
-            product: row.product,
-            streamer: row.streamer,
-            session: row.session,
-            tier: row.tier,
-            segments: row.segments,
-            payment_number: row.number,
-            recorded_at: row.recorded_at,
-            journal_index: row.journal_index,
-            outcomes: outcomes.remove(&row.journal_index).unwrap_or_default(),
-            transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+        .map(|row| {
+            let refunds = refunds.remove(&row.journal_index).unwrap_or_default();
+            Record {
+                order: row.order,
+                user: row.user,
+                oracle: row.oracle,
+                amount: row.amount,
+                paid_at: row.paid_at,
+                product: row.product,
+                streamer: row.streamer,
+                session: row.session,
+                tier: row.tier,
+                segments: row.segments,
+                payment_number: row.number,
+                recorded_at: row.recorded_at,
+                journal_index: row.journal_index,
+                refunded: refunds.last().map_or(Amount(Decimal::ZERO), Refund::refunded),
+                refunds,
+                outcomes: outcomes.remove(&row.journal_index).unwrap_or_default(),
+                transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+            }
         })
         .collect())
 }
@@ -300,9 +240,13 @@ pub(crate) struct Order {
     platform: Address,
     /// SHA-256 of the order's number.
     order: Hash,
-    /// What the chain recorded under it, in order of the journal. The first is the order. There is more than one only where
-    /// the oracle signed the number again for another day of payment.
+    /// The payments that the chain recorded under it, in order of the journal. The first is the order. There is more than one
+    /// only where the oracle signed the number again for another day of payment.
     records: Vec<Record>,
+    /// The refunds that have this number as their own. Those of the order are with its record.
+    refunds: Vec<Refund>,
+    /// The redemptions with this number.
+    redemptions: Vec<Redemption>,
     #[serde(flatten)]
     #[schema(inline = false)]
     as_of: AsOf,
@@ -310,7 +254,8 @@ pub(crate) struct Order {
 
 /// Show an order
 ///
-/// The payment, what every rule in force did with it and why, and the transaction to look it up by.
+/// The payment, what every rule in force did with it and why, what of it was refunded, and the transactions to look it up by.
+/// The number may also be a refund's or a redemption's.
 #[utoipa::path(
     get,
     path = "/v1/orders/{order}",
@@ -341,10 +286,13 @@ pub(crate) async fn one(
     let rows = payments!("p.order_hash = $2 ORDER BY p.journal_index LIMIT 100", &platform.0, &order.0,)
         .fetch_all(snapshot.connection())
         .await?;
-    if rows.is_empty() {
+    let cluster = &state.settings().cluster;
+    let records = complete(&mut snapshot, platform, rows, cluster).await?;
+    let refunds = refunds::under(&mut snapshot, platform, order, cluster).await?;
+    let redemptions = redemptions::under(&mut snapshot, platform, order, cluster).await?;
+    if records.is_empty() && refunds.is_empty() && redemptions.is_empty() {
         return Err(snapshot.unknown(&format_args!("order with hash {order}")));
     }
-    let records = complete(&mut snapshot, platform, rows, &state.settings().cluster).await?;
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Order { platform, order, records, as_of }))
+    Ok(snapshot.answer(Order { platform, order, records, refunds, redemptions, as_of }))
 }

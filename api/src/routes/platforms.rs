@@ -6,7 +6,7 @@ use crate::{
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
-    value::{Address, Instant, Number},
+    value::{Address, Amount, Day, Instant, Number, Total},
 };
 use axum::extract::State;
 use rebate_client::{Pubkey, address::Addresses, explorer::Cluster};
@@ -25,15 +25,22 @@ pub(crate) struct Platform {
     admin: Address,
     /// May stop and resume recording.
     pauser: Address,
-    /// How far back a payment may lie when it is recorded, in seconds.
+    /// Who may take up the role of admin, and from when on; null for nobody.
+    #[schema(required)]
+    next_admin: Option<NextAdmin>,
+    /// How far back a record may lie, in seconds.
     #[schema(minimum = 1, example = 604_800)]
     max_lateness: i64,
-    /// How far ahead a rule version must be published, in seconds.
+    /// How far ahead changes must be announced, in seconds.
     #[schema(minimum = 0, example = 86_400)]
     timelock: i64,
-    /// Into how many pages a day's orders are spread.
-    #[schema(minimum = 1, example = 4)]
-    order_shards: i32,
+    /// What these settings will change to.
+    announced: Vec<AnnouncedSetting>,
+    /// Into how many pages a day's orders are spread, by day.
+    order_shards: Vec<OrderShards>,
+    /// The last day whose records are refused for good, with all before it; null while every day is open.
+    #[schema(required)]
+    closed_through: Option<Day>,
     /// Whether recording is stopped.
     paused: bool,
     /// When it was created, by the chain's clock.
@@ -42,7 +49,7 @@ pub(crate) struct Platform {
     assets: Vec<Asset>,
     /// The table of local time, by date.
     utc_offsets: Vec<Offset>,
-    /// The keys that may sign records.
+    /// The keys that may sign records, or might.
     oracle_keys: Vec<OracleKey>,
     /// Its accounts.
     accounts: Vec<Account>,
@@ -57,9 +64,76 @@ pub(crate) struct Asset {
     /// Its name.
     #[schema(example = "coins")]
     name: String,
-    /// What it is: `points` are on the ledger only.
+    /// What it is: `points` are on the ledger only, a `token` is backed by a vault, a `voucher` is worth one face value.
     #[schema(example = "points")]
     kind: String,
+    /// The calendar period it expires by, in months; 0 for never.
+    #[schema(minimum = 0, maximum = 24, example = 0)]
+    expiry_months: i16,
+    /// The mint of a token.
+    #[schema(required)]
+    mint: Option<Address>,
+    /// The first `paid_at` a rule may grant it for; null for open.
+    #[schema(required)]
+    active_from: Option<Instant>,
+    /// What all users have of it. Of a token, what the vault must hold at least.
+    liability: Total,
+    /// The tokens behind it; null where there are none.
+    #[schema(required)]
+    vault: Option<Vault>,
+}
+
+/// The tokens behind an asset.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct Vault {
+    /// Its address.
+    address: Address,
+    /// Its page in an explorer; null where none reaches the chain.
+    #[schema(format = "uri")]
+    #[schema(required)]
+    explorer: Option<String>,
+    /// What it holds, in the token's smallest unit. Tokens that somebody sent there count with the next deposit.
+    funds: Amount,
+    /// When it was opened, by the chain's clock.
+    opened_at: Instant,
+}
+
+/// Who is to be admin.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NextAdmin {
+    /// Who.
+    address: Address,
+    /// From when on.
+    #[schema(required)]
+    from: Option<Instant>,
+}
+
+/// A setting that is to change.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AnnouncedSetting {
+    /// Which.
+    #[schema(example = "max_lateness")]
+    setting: &'static str,
+    /// To what.
+    #[schema(minimum = 0, example = 86_400)]
+    seconds: i64,
+    /// From when on.
+    #[schema(required)]
+    from: Option<Instant>,
+}
+
+/// Into how many pages a day's orders are spread.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct OrderShards {
+    /// From which day on, as days since 1970-01-01 in UTC; 0 since ever.
+    #[schema(minimum = 0, example = 20_729)]
+    from_day: i64,
+    /// The same as a date; null where the calendar does not reach.
+    #[schema(required)]
+    from: Option<Day>,
+    /// How many pages.
+    #[schema(minimum = 1, maximum = 65_535, example = 4)]
+    shards: i32,
 }
 
 /// A row of the table of local time.
@@ -84,6 +158,9 @@ pub(crate) struct OracleKey {
     /// Until when, exclusive; null for ever.
     #[schema(required)]
     valid_until: Option<Instant>,
+    /// When it was decided that it ends earlier than it was registered for, by the chain's clock; null where it was not.
+    #[schema(required)]
+    retired_at: Option<Instant>,
 }
 
 /// An account on chain, for anyone to look at.
@@ -123,10 +200,68 @@ struct Row {
     admin: Address,
     pauser: Address,
     max_lateness: i64,
+    next_max_lateness: Option<i64>,
+    next_max_lateness_from: i64,
     timelock: i64,
-    order_shards: i32,
+    next_timelock: Option<i64>,
+    next_timelock_from: i64,
+    next_admin: Option<Address>,
+    next_admin_from: i64,
+    closed_through: Option<i64>,
     paused: bool,
     created_at: Instant,
+}
+
+/// What a setting is at `now`, and what it is announced to be.
+fn setting(
+    name: &'static str,
+    value: i64,
+    next: Option<i64>,
+    from: i64,
+    now: Instant,
+) -> (i64, Option<AnnouncedSetting>) {
+    match next {
+        Some(next) if from <= now.0.unix_timestamp() => (next, None),
+        Some(seconds) => (value, Some(AnnouncedSetting { setting: name, seconds, from: Instant::of_unix(from) })),
+        None => (value, None),
+    }
+}
+
+impl Row {
+    fn shown(self, belongings: Belongings, cluster: &Cluster, now: Instant) -> Platform {
+        let (max_lateness, later) =
+            setting("max_lateness", self.max_lateness, self.next_max_lateness, self.next_max_lateness_from, now);
+        let (timelock, sooner) = setting("timelock", self.timelock, self.next_timelock, self.next_timelock_from, now);
+        Platform {
+            platform: self.address,
+            id: self.id,
+            admin: self.admin,
+            pauser: self.pauser,
+            next_admin: self
+                .next_admin
+                .map(|address| NextAdmin { address, from: Instant::of_unix(self.next_admin_from) }),
+            max_lateness,
+            timelock,
+            announced: later.into_iter().chain(sooner).collect(),
+            order_shards: belongings.shards,
+            closed_through: self.closed_through.and_then(Day::of_number),
+            paused: self.paused,
+            created_at: self.created_at,
+            assets: belongings.assets,
+            utc_offsets: belongings.offsets,
+            oracle_keys: belongings.keys,
+            accounts: accounts(self.address, cluster),
+        }
+    }
+}
+
+/// What belongs to a platform.
+#[derive(Default)]
+struct Belongings {
+    assets: Vec<Asset>,
+    shards: Vec<OrderShards>,
+    offsets: Vec<Offset>,
+    keys: Vec<OracleKey>,
 }
 
 impl Key for Address {
@@ -142,18 +277,35 @@ impl Key for Address {
 /// The platforms of `rows`, with what belongs to them.
 async fn complete(snapshot: &mut Snapshot, rows: Vec<Row>, cluster: &Cluster) -> Result<Vec<Platform>, Problem> {
     let addresses: Vec<Vec<u8>> = rows.iter().map(|row| row.address.0.to_vec()).collect();
-    let mut assets: HashMap<[u8; 32], Vec<Asset>> = HashMap::new();
+    let mut belongings: HashMap<[u8; 32], Belongings> = HashMap::new();
     for row in sqlx::query!(
-        r#"SELECT platform AS "platform: Address", asset, name, kind FROM assets
-           WHERE platform = ANY($1) ORDER BY platform, asset"#,
+        r#"SELECT a.platform AS "platform: Address", a.asset, a.name, a.kind, a.expiry_months, a.mint AS "mint: Address",
+                  a.active_from, a.liability::text AS "liability!: Total", v.address AS "vault?: Address",
+                  v.funds AS "funds?: Amount", v.opened_at AS "opened_at?: Instant"
+           FROM assets a LEFT JOIN vaults v USING (platform, asset)
+           WHERE a.platform = ANY($1) ORDER BY a.platform, a.asset"#,
         &addresses
     )
     .fetch_all(snapshot.connection())
     .await?
     {
-        assets.entry(row.platform.0).or_default().push(Asset { asset: row.asset, name: row.name, kind: row.kind });
+        let vault = row.vault.zip(row.funds).zip(row.opened_at).map(|((address, funds), opened_at)| Vault {
+            address,
+            explorer: cluster.account(&Pubkey::new_from_array(address.0)),
+            funds,
+            opened_at,
+        });
+        belongings.entry(row.platform.0).or_default().assets.push(Asset {
+            asset: row.asset,
+            name: row.name,
+            kind: row.kind,
+            expiry_months: row.expiry_months,
+            mint: row.mint,
+            active_from: Instant::unless_open(row.active_from),
+            liability: row.liability,
+            vault,
+        });
     }
-    let mut offsets: HashMap<[u8; 32], Vec<Offset>> = HashMap::new();
     for row in sqlx::query!(
         r#"SELECT platform AS "platform: Address", starts, seconds FROM utc_offsets
            WHERE platform = ANY($1) ORDER BY platform, starts"#,
@@ -162,44 +314,59 @@ async fn complete(snapshot: &mut Snapshot, rows: Vec<Row>, cluster: &Cluster) ->
     .fetch_all(snapshot.connection())
     .await?
     {
-        offsets
-            .entry(row.platform.0)
-            .or_default()
-            .push(Offset { from: Instant::unless_open(row.starts), seconds: row.seconds });
+        let offset = Offset { from: Instant::unless_open(row.starts), seconds: row.seconds };
+        belongings.entry(row.platform.0).or_default().offsets.push(offset);
     }
-    let mut keys: HashMap<[u8; 32], Vec<OracleKey>> = HashMap::new();
     for row in sqlx::query!(
-        r#"SELECT platform AS "platform: Address", key AS "key: Address", valid_from, valid_until
+        r#"SELECT platform AS "platform: Address", from_day, shards FROM order_shards
+           WHERE platform = ANY($1) ORDER BY platform, from_day"#,
+        &addresses
+    )
+    .fetch_all(snapshot.connection())
+    .await?
+    {
+        let shards = OrderShards { from_day: row.from_day, from: Day::of_number(row.from_day), shards: row.shards };
+        belongings.entry(row.platform.0).or_default().shards.push(shards);
+    }
+    for row in sqlx::query!(
+        r#"SELECT platform AS "platform: Address", key AS "key: Address", valid_from, valid_until,
+                  retired_at AS "retired_at: Instant"
            FROM oracle_keys WHERE platform = ANY($1) ORDER BY platform, key"#,
         &addresses
     )
     .fetch_all(snapshot.connection())
     .await?
     {
-        keys.entry(row.platform.0).or_default().push(OracleKey {
+        belongings.entry(row.platform.0).or_default().keys.push(OracleKey {
             key: row.key,
             valid_from: Instant::unless_open(row.valid_from),
             valid_until: Instant::unless_open(row.valid_until),
+            retired_at: row.retired_at,
         });
     }
+    let now = snapshot.position().time;
     Ok(rows
         .into_iter()
-        .map(|row| Platform {
-            platform: row.address,
-            id: row.id,
-            admin: row.admin,
-            pauser: row.pauser,
-            max_lateness: row.max_lateness,
-            timelock: row.timelock,
-            order_shards: row.order_shards,
-            paused: row.paused,
-            created_at: row.created_at,
-            assets: assets.remove(&row.address.0).unwrap_or_default(),
-            utc_offsets: offsets.remove(&row.address.0).unwrap_or_default(),
-            oracle_keys: keys.remove(&row.address.0).unwrap_or_default(),
-            accounts: accounts(row.address, cluster),
+        .map(|row| {
+            let belongings = belongings.remove(&row.address.0).unwrap_or_default();
+            row.shown(belongings, cluster, now)
         })
         .collect())
+}
+
+/// Platforms, narrowed down.
+macro_rules! platforms {
+    ($narrowed:literal, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT address AS "address: Address", id AS "id: Number", admin AS "admin: Address",
+                      pauser AS "pauser: Address", max_lateness, next_max_lateness, next_max_lateness_from, timelock,
+                      next_timelock, next_timelock_from, next_admin AS "next_admin: Address", next_admin_from,
+                      closed_through, paused, created_at AS "created_at: Instant"
+               FROM platforms WHERE "# + $narrowed,
+            $($argument),+
+        )
+    };
 }
 
 /// List the platforms
@@ -220,14 +387,11 @@ pub(crate) async fn list(
 ) -> Result<Answer<Platforms>, Problem> {
     let scope = Scope::new(List::Platforms, &[]);
     let after: Option<Address> = page.after(&scope)?;
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT address AS "address: Address", id AS "id: Number", admin AS "admin: Address", pauser AS "pauser: Address",
-                  max_lateness, timelock, order_shards, paused, created_at AS "created_at: Instant"
-           FROM platforms WHERE address > $1 ORDER BY address LIMIT $2"#,
+    let rows = platforms!(
+        "address > $1 ORDER BY address LIMIT $2",
         // No platform has the shortest of all addresses, since addresses have 32 bytes.
         after.map_or_else(Vec::new, |address| address.0.to_vec()),
-        page.rows()?
+        page.rows()?,
     )
     .fetch_all(snapshot.connection())
     .await?;
@@ -263,15 +427,7 @@ pub(crate) async fn one(
     mut snapshot: Snapshot,
 ) -> Result<Answer<OnePlatform>, Problem> {
     let platform = snapshot.platform(OfPlatform { platform: Some(platform) }).await?;
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT address AS "address: Address", id AS "id: Number", admin AS "admin: Address", pauser AS "pauser: Address",
-                  max_lateness, timelock, order_shards, paused, created_at AS "created_at: Instant"
-           FROM platforms WHERE address = $1"#,
-        &platform.0
-    )
-    .fetch_all(snapshot.connection())
-    .await?;
+    let rows = platforms!("address = $1", &platform.0).fetch_all(snapshot.connection()).await?;
     let platform = complete(&mut snapshot, rows, &state.settings().cluster)
         .await?
         .pop()

@@ -8,7 +8,7 @@ use crate::{
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
     transaction::Transaction,
-    value::{Address, Amount, Instant, Signature, Total},
+    value::{Address, Amount, Count, Instant, Signature, Total},
 };
 use axum::extract::State;
 use rebate_client::explorer::Cluster;
@@ -37,11 +37,36 @@ pub(crate) struct RuleVersion {
     /// The asset's name.
     #[schema(example = "coins")]
     asset_name: String,
+    /// The group it competes in.
+    #[schema(minimum = 0, maximum = 255, example = 1)]
+    group: i16,
+    /// How the rules of the group compete: `stackable`, all may pay; `first`, the first in order does; `best`, the one that would
+    /// pay most.
+    #[schema(example = "first")]
+    group_mode: String,
+    /// What others can exclude it by.
+    #[schema(example = json!([1]))]
+    tags: Vec<u8>,
+    /// It does not pay where a rule with one of these tags already paid on the same payment.
+    #[schema(example = json!([2]))]
+    excludes: Vec<u8>,
     /// The condition, as rule files have it: one text a clause, all of which must hold. Empty: always.
     #[schema(example = json!(["payment_number == 1", "product == 1 or product == 2"]))]
     when: Vec<String>,
+    /// Over which time its counters run: `day`, `week`, `month`, `lifetime`, or its own `schedule`.
+    #[schema(example = "lifetime")]
+    window: String,
+    /// Whose counters it uses: those of the `user`, of the user towards the streamer (`user_streamer`), or of the user in the
+    /// live session (`user_session`).
+    #[schema(example = "user")]
+    scope: String,
     /// What it grants.
     effect: Effect,
+    /// How much and how often at most.
+    limits: Limits,
+    /// The share of users who are never granted, of 10 000: the control group.
+    #[schema(minimum = 0, maximum = 10_000, example = 0)]
+    holdout_bps: i32,
     /// The first `paid_at` it is for, by its own schedule; null for open.
     #[schema(required)]
     starts_at: Option<Instant>,
@@ -51,9 +76,14 @@ pub(crate) struct RuleVersion {
     /// The first `paid_at` it is for, by its publication; null for open.
     #[schema(required)]
     effective_at: Option<Instant>,
-    /// The first `paid_at` that a later version is for instead; null while there is none.
+    /// The first `paid_at` that a later version is for instead, or that the rule ends at; null while there is neither.
     #[schema(required)]
     superseded_at: Option<Instant>,
+    /// Whether the rule ends there, without a later version.
+    ended: bool,
+    /// When it left the rule book, since no payment could come for it any more; null while it is there.
+    #[schema(required)]
+    dropped_at: Option<Instant>,
     /// When it was published, by the chain's clock.
     published_at: Instant,
     /// What it granted so far.
@@ -61,11 +91,29 @@ pub(crate) struct RuleVersion {
     /// How often it granted.
     #[schema(minimum = 0, example = 17)]
     grants: i64,
+    /// What of it refunds took back.
+    reversed: Amount,
     /// The place of its publication in the journal.
     #[schema(minimum = 0, example = 2)]
     journal_index: i64,
     /// The transaction it was published in.
     transaction: Transaction,
+}
+
+/// How much and how often a rule grants at most; 0 for no limit.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Limits {
+    /// How much a user gets in one window, in the asset's smallest unit.
+    user_amount: Amount,
+    /// How often a user gets something in one window.
+    user_count: Count,
+    /// How much the rule grants in all, reversals given back.
+    total_amount: Amount,
+    /// How often it grants in all.
+    total_count: Count,
+    /// What happens to a grant that passes a limit: `clip`, what is left is granted; `reject`, nothing is.
+    #[schema(example = "clip")]
+    on_limit: String,
 }
 
 page::items! {
@@ -81,17 +129,37 @@ struct Row {
     asset: i16,
     asset_name: String,
     definition: Json<Definition>,
+    group_number: i16,
+    group_mode: String,
+    tags: i64,
+    excludes: i64,
+    counter_window: String,
+    counter_scope: String,
+    user_amount: Amount,
+    user_count: Count,
+    total_amount: Amount,
+    total_count: Count,
+    on_limit: String,
+    holdout_bps: i32,
     starts_at: i64,
     ends_at: i64,
     effective_at: i64,
     superseded_at: i64,
+    ended: bool,
+    dropped_at: Option<Instant>,
     published_at: Instant,
     granted: Amount,
     grants: i64,
+    reversed: Amount,
     journal_index: i64,
     signature: Signature,
     slot: i64,
     block_time: Option<Instant>,
+}
+
+/// The numbers in a bit set.
+fn members(set: i64) -> Vec<u8> {
+    (0..32).filter(|bit| set.checked_shr(u32::from(*bit)).is_some_and(|rest| rest & 1 == 1)).collect()
 }
 
 impl Row {
@@ -104,15 +172,32 @@ impl Row {
             priority: self.priority,
             asset: self.asset,
             asset_name: self.asset_name,
+            group: self.group_number,
+            group_mode: self.group_mode,
+            tags: members(self.tags),
+            excludes: members(self.excludes),
             when: definition::clauses(&definition.condition),
+            window: self.counter_window,
+            scope: self.counter_scope,
             effect: definition.effect,
+            limits: Limits {
+                user_amount: self.user_amount,
+                user_count: self.user_count,
+                total_amount: self.total_amount,
+                total_count: self.total_count,
+                on_limit: self.on_limit,
+            },
+            holdout_bps: self.holdout_bps,
             starts_at: Instant::unless_open(self.starts_at),
             ends_at: Instant::unless_open(self.ends_at),
             effective_at: Instant::unless_open(self.effective_at),
             superseded_at: Instant::unless_open(self.superseded_at),
+            ended: self.ended,
+            dropped_at: self.dropped_at,
             published_at: self.published_at,
             granted: self.granted,
             grants: self.grants,
+            reversed: self.reversed,
             journal_index: self.journal_index,
             transaction: Transaction::new(cluster, self.signature, self.slot, self.block_time),
         }
@@ -125,9 +210,13 @@ macro_rules! versions {
         sqlx::query_as!(
             Row,
             r#"SELECT r.rule, r.version, r.name, r.priority, r.asset, a.name AS asset_name,
-                      r.definition AS "definition: Json<Definition>", r.starts_at, r.ends_at, r.effective_at,
-                      r.superseded_at, r.published_at AS "published_at: Instant", r.granted AS "granted: Amount", r.grants,
-                      r.journal_index, t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
+                      r.definition AS "definition: Json<Definition>", r.group_number, r.group_mode, r.tags, r.excludes,
+                      r.counter_window, r.counter_scope, r.user_amount AS "user_amount: Amount",
+                      r.user_count AS "user_count: Count", r.total_amount AS "total_amount: Amount",
+                      r.total_count AS "total_count: Count", r.on_limit, r.holdout_bps, r.starts_at, r.ends_at,
+                      r.effective_at, r.superseded_at, r.ended_at IS NOT NULL AS "ended!",
+                      r.dropped_at AS "dropped_at: Instant", r.published_at AS "published_at: Instant",
+                      r.granted AS "granted: Amount", r.grants, r.reversed AS "reversed: Amount", r.journal_index, t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
                FROM rules r JOIN assets a USING (platform, asset) JOIN events e USING (platform, journal_index)
                JOIN transactions t USING (signature)
                WHERE r.platform = $1 AND "# + $narrowed,
@@ -214,6 +303,8 @@ pub(crate) struct Rule {
     rule: i32,
     /// What it granted so far in all versions, by asset.
     totals: Vec<RuleTotal>,
+    /// What its limits `total_amount` and `total_count` are held against.
+    budget: Budget,
     /// Its versions, from the first published.
     versions: Vec<RuleVersion>,
     #[serde(flatten)]
@@ -233,6 +324,18 @@ pub(crate) struct RuleTotal {
     /// How much.
     granted: Total,
     /// How often.
+    #[schema(minimum = 0, example = 17)]
+    grants: i64,
+    /// What of it refunds took back.
+    reversed: Total,
+}
+
+/// What a rule granted so far in all versions.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Budget {
+    /// How much, less what was reversed.
+    spent: Total,
+    /// How often, reversed or not.
     #[schema(minimum = 0, example = 17)]
     grants: i64,
 }
@@ -260,7 +363,8 @@ pub(crate) async fn one(
     }
     let totals = sqlx::query_as!(
         RuleTotal,
-        r#"SELECT asset, a.name AS asset_name, sum(granted)::text AS "granted!: Total", sum(grants)::bigint AS "grants!"
+        r#"SELECT asset, a.name AS asset_name, sum(granted)::text AS "granted!: Total", sum(grants)::bigint AS "grants!",
+                  sum(reversed)::text AS "reversed!: Total"
            FROM rules r JOIN assets a USING (platform, asset)
            WHERE platform = $1 AND rule = $2 GROUP BY asset, a.name ORDER BY asset"#,
         &platform.0,
@@ -268,10 +372,19 @@ pub(crate) async fn one(
     )
     .fetch_all(snapshot.connection())
     .await?;
+    let budget = sqlx::query_as!(
+        Budget,
+        r#"SELECT spent::text AS "spent!: Total", grants::bigint AS "grants!" FROM rule_budgets
+           WHERE platform = $1 AND rule = $2"#,
+        &platform.0,
+        rule
+    )
+    .fetch_one(snapshot.connection())
+    .await?;
     let cluster = &state.settings().cluster;
     let versions = rows.into_iter().map(|row| row.shown(cluster)).collect();
     let as_of = snapshot.as_of();
-    Ok(snapshot.answer(Rule { platform, rule, totals, versions, as_of }))
+    Ok(snapshot.answer(Rule { platform, rule, totals, budget, versions, as_of }))
 }
 
 /// A rule version, as of a slot.

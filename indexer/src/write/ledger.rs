@@ -1,18 +1,131 @@
-//! The ledger: one entry per change of a balance, and the balances that follow from it.
+//! The ledger: one entry per change of a balance or a debt, and the balances that follow from it.
 
-use super::{WriteError, contradiction, decimal, payments::Paid};
-use rebate_client::event::OutcomeEntry;
-use rebate_core::outcome::Reason;
+use super::{
+    WriteError, contradiction, decimal,
+    outcomes::{Outcome, unsound},
+};
+use crate::stretch::Found;
+use rebate_client::event::Event;
+use rebate_core::{balance::Balance, outcome::Reason, units::Amount};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
-/// A grant.
-pub(super) struct Entry<'a> {
-    pub paid: Paid<'a>,
-    /// Place among its payment's outcomes.
+/// What changes a balance.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Grant,
+    Reversal,
+    Redemption,
+    Claim,
+    Expiry,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Reversal => "reversal",
+            Self::Redemption => "redemption",
+            Self::Claim => "claim",
+            Self::Expiry => "expiry",
+        }
+    }
+}
+
+/// What an event says of one balance.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub found: &'a Found,
+    /// Place among the event's outcomes; 0 where it has none.
     pub position: i16,
-    pub outcome: &'a OutcomeEntry,
+    pub user: [u8; 32],
+    pub asset: u8,
+    /// None where it is left alone.
+    pub operation: Option<Operation>,
+    pub amount: u64,
+    before: u64,
+    after: u64,
+    order: Option<[u8; 32]>,
+    /// The rule's outcome it comes from.
+    pub outcome: Option<Outcome<'a>>,
+}
+
+impl Step<'_> {
+    pub fn platform(&self) -> [u8; 32] {
+        self.found.event.platform()
+    }
+
+    /// What is wrong with it, on a balance that is what it says but for the debt.
+    fn unsound(&self, debt: u64) -> WriteError {
+        if let (Some(Outcome { entry, reason, .. }), 0) = (self.outcome, debt) {
+            return unsound(self.found, entry, reason);
+        }
+        let Self { asset, amount, before, after, .. } = self;
+        contradiction(
+            self.found,
+            format!("it moves {amount} of asset {asset} with a debt of {debt}, from a balance of {before} to {after}"),
+        )
+    }
+}
+
+/// What the event says of balances, in order.
+pub(super) fn steps<'a>(found: &'a Found, outcomes: &[Outcome<'a>]) -> Vec<Step<'a>> {
+    let of_outcomes = |user: [u8; 32], order: [u8; 32]| {
+        let step = |outcome: &Outcome<'a>| Step {
+            found,
+            position: outcome.position,
+            user,
+            asset: outcome.entry.asset,
+            operation: match outcome.reason {
+                Reason::Granted => Some(Operation::Grant),
+                Reason::Reversed => Some(Operation::Reversal),
+                _ => None,
+            },
+            amount: outcome.entry.amount,
+            before: outcome.entry.before,
+            after: outcome.entry.after,
+            order: Some(order),
+            outcome: Some(*outcome),
+        };
+        outcomes.iter().map(step).collect()
+    };
+    let alone = |operation, user, asset, amount, (before, after), order| {
+        let operation = Some(operation);
+        vec![Step { found, position: 0, user, asset, operation, amount, before, after, order, outcome: None }]
+    };
+    match &found.event {
+        Event::PaymentRecorded(event) => of_outcomes(event.user, event.order),
+        Event::RefundRecorded(event) => of_outcomes(event.user, event.order),
+        Event::Redeemed(event) => {
+            let balance = (event.before, event.after);
+            alone(Operation::Redemption, event.user, event.asset, event.amount, balance, Some(event.order))
+        }
+        Event::Claimed(event) => {
+            let balance = (event.before, event.after);
+            alone(Operation::Claim, event.user, event.asset, event.amount, balance, None)
+        }
+        Event::BalanceExpired(event) => {
+            let balance = (event.before, event.after);
+            alone(Operation::Expiry, event.user, event.asset, event.amount, balance, None)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A step that changed something.
+pub(super) struct Entry<'a> {
+    pub step: Step<'a>,
+    pub operation: Operation,
+    debt_before: u64,
+    debt_after: u64,
+}
+
+impl Entry<'_> {
+    /// Of the balance, signed.
+    pub fn change(&self) -> Decimal {
+        decimal(self.step.after).saturating_sub(decimal(self.step.before))
+    }
 }
 
 /// Platform, user, asset.
@@ -20,62 +133,79 @@ type Account = ([u8; 32], [u8; 32], u8);
 
 /// A balance while a stretch is gone through.
 #[derive(Default)]
-struct Balance {
+struct Held {
     balance: u64,
+    debt: u64,
     entries: i64,
     journal_index: i64,
 }
 
-/// The grants among the payments' outcomes.
-pub(super) fn entries<'a>(paid: &[Paid<'a>]) -> Vec<Entry<'a>> {
-    paid.iter()
-        .flat_map(|paid| paid.outcomes().map(move |(position, outcome)| Entry { paid: *paid, position, outcome }))
-        .filter(|entry| entry.outcome.reason == Reason::Granted as u8)
-        .collect()
+impl Held {
+    /// Goes one step on, as the program did. The balance that the step names must be this one.
+    fn take<'a>(&mut self, step: &Step<'a>) -> Result<Option<Entry<'a>>, WriteError> {
+        if step.before != self.balance {
+            let who = step.outcome.map_or_else(
+                || "it".to_owned(),
+                |outcome| format!("rule {} version {}", outcome.entry.rule, outcome.entry.version),
+            );
+            return Err(contradiction(
+                step.found,
+                format!(
+                    "{who} says a balance of {} in asset {} before, and it is {}",
+                    step.before, step.asset, self.balance
+                ),
+            ));
+        }
+        let amount = Amount(step.amount);
+        // Which part expires first makes no difference to the sum.
+        let mut balance = Balance { debt: Amount(self.debt), ..Balance::of(Amount(self.balance)) };
+        let done = match step.operation {
+            None => amount.0 == 0,
+            Some(Operation::Grant) => balance.credit(amount).is_ok(),
+            Some(Operation::Reversal) => balance.reverse(amount).is_ok(),
+            Some(Operation::Redemption | Operation::Claim | Operation::Expiry) => balance.debit(amount) == amount,
+        };
+        if !done || balance.total().0 != step.after {
+            return Err(step.unsound(self.debt));
+        }
+        let Some(operation) = step.operation else { return Ok(None) };
+        if amount.0 == 0 {
+            return Err(step.unsound(self.debt));
+        }
+        let debt_before = std::mem::replace(&mut self.debt, balance.debt.0);
+        self.balance = step.after;
+        self.entries = self.entries.saturating_add(1);
+        self.journal_index = step.found.journal_index;
+        Ok(Some(Entry { step: *step, operation, debt_before, debt_after: self.debt }))
+    }
 }
 
-/// Adds the entries and moves the balances. Every balance that an event names must be the one stored.
-pub(super) async fn add(
-    connection: &mut PgConnection,
-    paid: &[Paid<'_>],
-    entries: &[Entry<'_>],
-) -> Result<(), WriteError> {
-    let mut balances = read(connection, paid).await?;
-    for paid in paid {
-        for (_, outcome) in paid.outcomes() {
-            let balance = balances.entry((paid.payment.platform, paid.payment.user, outcome.asset)).or_default();
-            if outcome.before != balance.balance {
-                return Err(contradiction(
-                    paid.found,
-                    format!(
-                        "rule {} version {} says a balance of {} in asset {} before, and it is {}",
-                        outcome.rule, outcome.version, outcome.before, outcome.asset, balance.balance
-                    ),
-                ));
-            }
-            if outcome.amount > 0 {
-                balance.balance = outcome.after;
-                balance.entries = balance.entries.saturating_add(1);
-                balance.journal_index = paid.found.journal_index;
-            }
-        }
+/// Goes the steps, adds an entry for each that changed something, and moves the balances. Every balance that an event names
+/// must be the one stored.
+pub(super) async fn add<'a>(connection: &mut PgConnection, steps: &[Step<'a>]) -> Result<Vec<Entry<'a>>, WriteError> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
     }
-    if entries.is_empty() {
-        return Ok(());
+    let mut balances = read(connection, steps).await?;
+    let mut entries = Vec::new();
+    for step in steps {
+        let held = balances.entry((step.platform(), step.user, step.asset)).or_default();
+        entries.extend(held.take(step)?);
     }
-    add_entries(connection, entries).await?;
-    move_balances(connection, &balances).await
+    if !entries.is_empty() {
+        add_entries(connection, &entries).await?;
+        move_balances(connection, &balances).await?;
+    }
+    Ok(entries)
 }
 
-async fn read(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Result<BTreeMap<Account, Balance>, WriteError> {
-    let mut balances: BTreeMap<Account, Balance> = BTreeMap::new();
-    for paid in paid {
-        for outcome in &paid.payment.outcomes {
-            balances.entry((paid.payment.platform, paid.payment.user, outcome.asset)).or_default();
-        }
+async fn read(connection: &mut PgConnection, steps: &[Step<'_>]) -> Result<BTreeMap<Account, Held>, WriteError> {
+    let mut balances: BTreeMap<Account, Held> = BTreeMap::new();
+    for step in steps {
+        balances.entry((step.platform(), step.user, step.asset)).or_default();
     }
     let stored = sqlx::query!(
-        "SELECT balances.platform, balances.user_key, balances.asset, balances.balance
+        "SELECT balances.platform, balances.user_key, balances.asset, balances.balance, balances.debt
          FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[]) AS account (platform, user_key, asset)
          JOIN balances USING (platform, user_key, asset)",
         &balances.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
@@ -91,54 +221,63 @@ async fn read(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Result<BTreeM
             <[u8; 32]>::try_from(row.user_key.as_slice()).map_err(|_| broken())?,
             u8::try_from(row.asset).map_err(|_| broken())?,
         );
-        balances.entry(account).or_default().balance = row.balance.to_u64().ok_or_else(broken)?;
+        let held = balances.entry(account).or_default();
+        held.balance = row.balance.to_u64().ok_or_else(broken)?;
+        held.debt = row.debt.to_u64().ok_or_else(broken)?;
     }
     Ok(balances)
 }
 
 async fn add_entries(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), WriteError> {
+    let rule = |entry: &Entry<'_>| entry.step.outcome.map(|outcome| i32::from(outcome.entry.rule));
+    let version = |entry: &Entry<'_>| entry.step.outcome.map(|outcome| i32::from(outcome.entry.version));
+    let orders: Vec<Option<&[u8]>> =
+        entries.iter().map(|entry| entry.step.order.as_ref().map(<[u8; 32]>::as_slice)).collect();
     sqlx::query!(
         "INSERT INTO entries (platform, journal_index, position, user_key, operation, asset, change, balance_before,
-                              balance_after, order_hash, rule, version, at)
-         SELECT platform, journal_index, position, user_key, 'grant', asset, change, balance_before, balance_after,
-                order_hash, rule, version, at
-         FROM UNNEST($1::bytea[], $2::bigint[], $3::smallint[], $4::bytea[], $5::smallint[], $6::numeric[],
-                     $7::numeric[], $8::numeric[], $9::bytea[], $10::integer[], $11::integer[], $12::timestamptz[])
-              AS entry (platform, journal_index, position, user_key, asset, change, balance_before, balance_after,
-                        order_hash, rule, version, at)",
-        &entries.iter().map(|entry| entry.paid.payment.platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &entries.iter().map(|entry| entry.paid.found.journal_index).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.position).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.paid.payment.user).collect::<Vec<_>>() as &[[u8; 32]],
-        &entries.iter().map(|entry| i16::from(entry.outcome.asset)).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| decimal(entry.outcome.amount)).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| decimal(entry.outcome.before)).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| decimal(entry.outcome.after)).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.paid.payment.order).collect::<Vec<_>>() as &[[u8; 32]],
-        &entries.iter().map(|entry| i32::from(entry.outcome.rule)).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| i32::from(entry.outcome.version)).collect::<Vec<_>>(),
-        &entries.iter().map(|entry| entry.paid.found.at).collect::<Vec<_>>(),
+                              balance_after, debt_before, debt_after, order_hash, rule, version, at)
+         SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::smallint[], $4::bytea[], $5::text[], $6::smallint[],
+                              $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[],
+                              $12::bytea[], $13::integer[], $14::integer[], $15::timestamptz[])",
+        &entries.iter().map(|entry| entry.step.platform()).collect::<Vec<_>>() as &[[u8; 32]],
+        &entries.iter().map(|entry| entry.step.found.journal_index).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.step.position).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.step.user).collect::<Vec<_>>() as &[[u8; 32]],
+        &entries.iter().map(|entry| entry.operation.name()).collect::<Vec<_>>() as &[&str],
+        &entries.iter().map(|entry| i16::from(entry.step.asset)).collect::<Vec<_>>(),
+        &entries.iter().map(Entry::change).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| decimal(entry.step.before)).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| decimal(entry.step.after)).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| decimal(entry.debt_before)).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| decimal(entry.debt_after)).collect::<Vec<_>>(),
+        &orders as _,
+        &entries.iter().map(rule).collect::<Vec<_>>() as _,
+        &entries.iter().map(version).collect::<Vec<_>>() as _,
+        &entries.iter().map(|entry| entry.step.found.at).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn move_balances(connection: &mut PgConnection, balances: &BTreeMap<Account, Balance>) -> Result<(), WriteError> {
-    let moved: Vec<(&Account, &Balance)> = balances.iter().filter(|(_, balance)| balance.entries > 0).collect();
+async fn move_balances(connection: &mut PgConnection, balances: &BTreeMap<Account, Held>) -> Result<(), WriteError> {
+    let moved: Vec<(&Account, &Held)> = balances.iter().filter(|(_, held)| held.entries > 0).collect();
     sqlx::query!(
-        "INSERT INTO balances (platform, user_key, asset, balance, entries, journal_index)
-         SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::numeric[], $5::bigint[], $6::bigint[])
+        "INSERT INTO balances (platform, user_key, asset, balance, debt, entries, journal_index)
+         SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::numeric[], $5::numeric[], $6::bigint[],
+                              $7::bigint[])
          ON CONFLICT (platform, user_key, asset) DO UPDATE SET
              balance = EXCLUDED.balance,
+             debt = EXCLUDED.debt,
              entries = balances.entries + EXCLUDED.entries,
              journal_index = EXCLUDED.journal_index",
         &moved.iter().map(|((platform, ..), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
         &moved.iter().map(|((_, user, _), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
         &moved.iter().map(|((.., asset), _)| i16::from(*asset)).collect::<Vec<_>>(),
-        &moved.iter().map(|(_, balance)| decimal(balance.balance)).collect::<Vec<Decimal>>(),
-        &moved.iter().map(|(_, balance)| balance.entries).collect::<Vec<_>>(),
-        &moved.iter().map(|(_, balance)| balance.journal_index).collect::<Vec<_>>(),
+        &moved.iter().map(|(_, held)| decimal(held.balance)).collect::<Vec<_>>(),
+        &moved.iter().map(|(_, held)| decimal(held.debt)).collect::<Vec<_>>(),
+        &moved.iter().map(|(_, held)| held.entries).collect::<Vec<_>>(),
+        &moved.iter().map(|(_, held)| held.journal_index).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await?;

@@ -1,129 +1,200 @@
-//! Platforms and their settings.
+//! Platforms: roles, settings, local time, order shards, closed days.
 
-use super::{WriteError, contradiction, decimal};
+use super::{WriteError, assets, contradiction, decimal};
 use crate::stretch::Found;
-use rebate_client::event::{AssetEntry, Event, OracleKeyRegistered, PlatformCreated};
+use rebate_client::event::{
+    DayClosed, OffsetAdded, OffsetEntry, OrderShardsChanged, PauseChanged, PlatformCreated, RoleChanged, SettingChanged,
+};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
 
-/// Adds new platforms and oracle keys, and notes which platforms are paused.
-pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Result<(), WriteError> {
-    let (mut created, mut keys, mut paused) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for found in fresh {
-        match &found.event {
-            Event::PlatformCreated(event) => created.push((*found, event)),
-            Event::OracleKeyRegistered(event) => keys.push(event),
-            // In order: the last one counts.
-            Event::PauseChanged(event) => {
-                paused.insert(event.platform, event.paused);
-            }
-            Event::RulePublished(_) | Event::PaymentRecorded(_) => {}
-            _ => return Err(contradiction(found, "this software does not write such events yet")),
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    found: &Found,
+    event: &PlatformCreated,
+) -> Result<(), WriteError> {
+    sqlx::query!(
+        "INSERT INTO platforms (address, id, admin, pauser, max_lateness, timelock, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &event.platform,
+        decimal(event.id),
+        &event.admin,
+        &event.pauser,
+        i64::from(event.max_lateness),
+        i64::from(event.timelock),
+        found.at,
+    )
+    .execute(&mut *connection)
+    .await?;
+    spread_orders(connection, &event.platform, 0, event.order_shards).await?;
+    for offset in &event.offsets {
+        set_clocks(connection, &event.platform, offset).await?;
+    }
+    for (number, asset) in (1..).zip(&event.assets) {
+        assets::insert(connection, found, number, asset, 0).await?;
+    }
+    Ok(())
+}
+
+/// A role changes hands at once, or somebody may take it up later. The zero address takes that back.
+pub(super) async fn change_role(
+    connection: &mut PgConnection,
+    found: &Found,
+    event: &RoleChanged,
+) -> Result<(), WriteError> {
+    match (event.role, event.effective_at) {
+        (1, 0) if event.holder != [0; 32] => {
+            sqlx::query!(
+                "UPDATE platforms SET admin = $2, next_admin = NULL, next_admin_from = 0 WHERE address = $1",
+                &event.platform,
+                &event.holder,
+            )
+            .execute(connection)
+            .await?;
+        }
+        (1, from) => {
+            let next = Some(event.holder).filter(|holder| *holder != [0; 32]);
+            sqlx::query!(
+                "UPDATE platforms SET next_admin = $2, next_admin_from = $3 WHERE address = $1",
+                &event.platform,
+                next.as_ref().map(<[u8; 32]>::as_slice),
+                if next.is_some() { from } else { 0 },
+            )
+            .execute(connection)
+            .await?;
+        }
+        (2, 0) => {
+            sqlx::query!("UPDATE platforms SET pauser = $2 WHERE address = $1", &event.platform, &event.holder)
+                .execute(connection)
+                .await?;
+        }
+        (role, from) => {
+            let what = format!("role {role} from {from} on is none this software knows; update it");
+            return Err(contradiction(found, what));
         }
     }
-    if !created.is_empty() {
-        add_platforms(connection, &created).await?;
-        add_offsets(connection, &created).await?;
-        add_assets(connection, &created).await?;
-    }
-    if !keys.is_empty() {
-        add_oracle_keys(connection, &keys).await?;
-    }
-    if !paused.is_empty() {
-        set_paused(connection, &paused).await?;
-    }
     Ok(())
 }
 
-type Created<'a> = (&'a Found, &'a PlatformCreated);
-
-async fn add_platforms(connection: &mut PgConnection, created: &[Created<'_>]) -> Result<(), WriteError> {
-    sqlx::query!(
-        "INSERT INTO platforms (address, id, admin, pauser, max_lateness, timelock, order_shards, created_at)
-         SELECT * FROM UNNEST($1::bytea[], $2::numeric[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[],
-                              $7::integer[], $8::timestamptz[])",
-        &created.iter().map(|(_, event)| event.platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &created.iter().map(|(_, event)| decimal(event.id)).collect::<Vec<_>>(),
-        &created.iter().map(|(_, event)| event.admin).collect::<Vec<_>>() as &[[u8; 32]],
-        &created.iter().map(|(_, event)| event.pauser).collect::<Vec<_>>() as &[[u8; 32]],
-        &created.iter().map(|(_, event)| i64::from(event.max_lateness)).collect::<Vec<_>>(),
-        &created.iter().map(|(_, event)| i64::from(event.timelock)).collect::<Vec<_>>(),
-        &created.iter().map(|(_, event)| i32::from(event.order_shards)).collect::<Vec<_>>(),
-        &created.iter().map(|(found, _)| found.at).collect::<Vec<_>>(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn add_offsets(connection: &mut PgConnection, created: &[Created<'_>]) -> Result<(), WriteError> {
-    let rows: Vec<_> =
-        created.iter().flat_map(|(_, event)| event.offsets.iter().map(|offset| (event.platform, *offset))).collect();
-    sqlx::query!(
-        "INSERT INTO utc_offsets (platform, starts, seconds)
-         SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::integer[])",
-        &rows.iter().map(|(platform, _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &rows.iter().map(|(_, offset)| offset.from).collect::<Vec<_>>(),
-        &rows.iter().map(|(_, offset)| offset.seconds).collect::<Vec<_>>(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn add_assets(connection: &mut PgConnection, created: &[Created<'_>]) -> Result<(), WriteError> {
-    let (mut platforms, mut numbers, mut names, mut kinds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (found, event) in created {
-        for (number, asset) in (1_i16..).zip(&event.assets) {
-            platforms.push(event.platform);
-            numbers.push(number);
-            names.push(name_of(asset));
-            kinds.push(match asset.kind {
-                1 => "points",
-                other => return Err(contradiction(found, format!("asset {number} is of kind {other}, which is none"))),
-            });
+/// A setting changes at once or later; a change that was to come is replaced.
+pub(super) async fn change_setting(
+    connection: &mut PgConnection,
+    found: &Found,
+    event: &SettingChanged,
+) -> Result<(), WriteError> {
+    let value = i64::from(event.value);
+    let from = if event.effective_at <= event.at { 0 } else { event.effective_at };
+    // What held until now may itself be a change that was to come, and has.
+    match event.setting {
+        1 => {
+            sqlx::query!(
+                "UPDATE platforms SET
+                     max_lateness = CASE
+                         WHEN $3::bigint = 0 THEN $2
+                         WHEN next_max_lateness_from <> 0 AND next_max_lateness_from <= $4 THEN next_max_lateness
+                         ELSE max_lateness
+                     END,
+                     next_max_lateness = CASE WHEN $3 <> 0 THEN $2 END,
+                     next_max_lateness_from = $3
+                 WHERE address = $1",
+                &event.platform,
+                value,
+                from,
+                event.at,
+            )
+            .execute(connection)
+            .await?;
+        }
+        2 => {
+            sqlx::query!(
+                "UPDATE platforms SET
+                     timelock = CASE
+                         WHEN $3::bigint = 0 THEN $2
+                         WHEN next_timelock_from <> 0 AND next_timelock_from <= $4 THEN next_timelock
+                         ELSE timelock
+                     END,
+                     next_timelock = CASE WHEN $3 <> 0 THEN $2 END,
+                     next_timelock_from = $3
+                 WHERE address = $1",
+                &event.platform,
+                value,
+                from,
+                event.at,
+            )
+            .execute(connection)
+            .await?;
+        }
+        other => {
+            return Err(contradiction(found, format!("setting {other} is none this software knows; update it")));
         }
     }
+    Ok(())
+}
+
+pub(super) async fn set_paused(connection: &mut PgConnection, event: &PauseChanged) -> Result<(), WriteError> {
+    sqlx::query!("UPDATE platforms SET paused = $2 WHERE address = $1", &event.platform, event.paused)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn add_offset(connection: &mut PgConnection, event: &OffsetAdded) -> Result<(), WriteError> {
+    set_clocks(connection, &event.platform, &event.offset).await
+}
+
+async fn set_clocks(
+    connection: &mut PgConnection,
+    platform: &[u8; 32],
+    offset: &OffsetEntry,
+) -> Result<(), WriteError> {
     sqlx::query!(
-        "INSERT INTO assets (platform, asset, name, kind)
-         SELECT * FROM UNNEST($1::bytea[], $2::smallint[], $3::text[], $4::text[])",
-        &platforms as &[[u8; 32]],
-        &numbers,
-        &names,
-        &kinds as &[&str],
+        "INSERT INTO utc_offsets (platform, starts, seconds) VALUES ($1, $2, $3)
+         ON CONFLICT (platform, starts) DO UPDATE SET seconds = EXCLUDED.seconds",
+        platform,
+        offset.from,
+        offset.seconds,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The program reads a name up to the first zero. Behind it anybody may put what he likes, and Postgres takes no zeros.
-fn name_of(asset: &AssetEntry) -> String {
-    let name = asset.name.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(name).into_owned()
+/// The last announcement counts for all days from its first on.
+pub(super) async fn change_order_shards(
+    connection: &mut PgConnection,
+    event: &OrderShardsChanged,
+) -> Result<(), WriteError> {
+    sqlx::query!(
+        "DELETE FROM order_shards WHERE platform = $1 AND from_day >= $2",
+        &event.platform,
+        i64::from(event.from_day),
+    )
+    .execute(&mut *connection)
+    .await?;
+    spread_orders(connection, &event.platform, event.from_day, event.shards).await
 }
 
-async fn add_oracle_keys(connection: &mut PgConnection, keys: &[&OracleKeyRegistered]) -> Result<(), WriteError> {
+async fn spread_orders(
+    connection: &mut PgConnection,
+    platform: &[u8; 32],
+    from_day: u32,
+    shards: u16,
+) -> Result<(), WriteError> {
     sqlx::query!(
-        "INSERT INTO oracle_keys (platform, key, valid_from, valid_until)
-         SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[])",
-        &keys.iter().map(|event| event.platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &keys.iter().map(|event| event.key).collect::<Vec<_>>() as &[[u8; 32]],
-        &keys.iter().map(|event| event.valid_from).collect::<Vec<_>>(),
-        &keys.iter().map(|event| event.valid_until).collect::<Vec<_>>(),
+        "INSERT INTO order_shards (platform, from_day, shards) VALUES ($1, $2, $3)",
+        platform,
+        i64::from(from_day),
+        i32::from(shards),
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn set_paused(connection: &mut PgConnection, paused: &BTreeMap<[u8; 32], bool>) -> Result<(), WriteError> {
+pub(super) async fn close_day(connection: &mut PgConnection, event: &DayClosed) -> Result<(), WriteError> {
     sqlx::query!(
-        "UPDATE platforms SET paused = change.paused
-         FROM UNNEST($1::bytea[], $2::boolean[]) AS change (platform, paused)
-         WHERE platforms.address = change.platform",
-        &paused.keys().copied().collect::<Vec<_>>() as &[[u8; 32]],
-        &paused.values().copied().collect::<Vec<_>>(),
+        "UPDATE platforms SET closed_through = GREATEST(closed_through, $2) WHERE address = $1",
+        &event.platform,
+        i64::from(event.day),
     )
     .execute(connection)
     .await?;

@@ -1,9 +1,15 @@
-//! Rule versions and what each granted.
+//! Rule versions, their ends, and what each granted.
 
-use super::{WriteError, contradiction, ledger::Entry};
+use super::{
+    WriteError, contradiction, decimal,
+    ledger::{Entry, Operation},
+};
 use crate::stretch::Found;
-use rebate_client::event::{EffectEntry, Event, RuleDefinition, RulePublished};
-use rebate_core::rule::{Field, Operator, TierMode};
+use rebate_client::event::{EffectEntry, Event, RuleDefinition, RuleDropped, RuleEnded, RulePublished};
+use rebate_core::{
+    rule::{Field, GroupMode, OnLimit, Operator, TierMode},
+    window::{Scope, Window},
+};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -12,59 +18,103 @@ use std::collections::BTreeMap;
 /// Platform, rule, version.
 type Version = ([u8; 32], u16, u16);
 
-/// Adds new versions, and ends the version before each where the new one begins.
-pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Result<(), WriteError> {
-    let published: Vec<(&Found, &RulePublished)> = fresh
-        .iter()
-        .filter_map(|found| match &found.event {
-            Event::RulePublished(event) => Some((*found, event)),
-            _ => None,
-        })
-        .collect();
-    if published.is_empty() {
-        return Ok(());
-    }
-    let platforms: Vec<[u8; 32]> = published.iter().map(|(_, event)| event.platform).collect();
-    let ids: Vec<i32> = published.iter().map(|(_, event)| i32::from(event.rule.id)).collect();
-    let versions: Vec<i32> = published.iter().map(|(_, event)| i32::from(event.rule.version)).collect();
-    let effective_at: Vec<i64> = published.iter().map(|(_, event)| event.effective_at).collect();
-    let definitions =
-        published.iter().map(|(found, event)| definition(found, &event.rule)).collect::<Result<Vec<_>, _>>()?;
+/// Adds a new version, and ends the one before it where this one begins.
+pub(super) async fn publish(
+    connection: &mut PgConnection,
+    found: &Found,
+    event: &RulePublished,
+) -> Result<(), WriteError> {
+    let rule = &event.rule;
+    let group_mode =
+        GroupMode::from_number(rule.group_mode).ok_or_else(|| unknown(found, "group mode", rule.group_mode))?;
+    let window = Window::from_number(rule.window).ok_or_else(|| unknown(found, "window", rule.window))?;
+    let scope = Scope::from_number(rule.scope).ok_or_else(|| unknown(found, "scope", rule.scope))?;
+    let on_limit = OnLimit::from_number(rule.limits.on_limit)
+        .ok_or_else(|| unknown(found, "way to treat limits", rule.limits.on_limit))?;
     sqlx::query!(
         "INSERT INTO rules (platform, rule, version, effective_at, name, priority, asset, starts_at, ends_at,
-                            definition, published_at, journal_index)
-         SELECT * FROM UNNEST($1::bytea[], $2::integer[], $3::integer[], $4::bigint[], $5::text[], $6::integer[],
-                              $7::smallint[], $8::bigint[], $9::bigint[], $10::jsonb[], $11::timestamptz[],
-                              $12::bigint[])",
-        &platforms as &[[u8; 32]],
-        &ids,
-        &versions,
-        &effective_at,
+                            definition, published_at, journal_index, group_number, group_mode, tags, excludes,
+                            counter_window, counter_scope, user_amount, user_count, total_amount, total_count, on_limit,
+                            holdout_bps)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+                 $24)",
+        &event.platform,
+        i32::from(rule.id),
+        i32::from(rule.version),
+        event.effective_at,
         // The program takes any UTF-8; Postgres takes no zeros.
-        &published.iter().map(|(_, event)| event.rule.name.replace('\0', "\u{fffd}")).collect::<Vec<_>>(),
-        &published.iter().map(|(_, event)| i32::from(event.rule.priority)).collect::<Vec<_>>(),
-        &published.iter().map(|(_, event)| i16::from(event.rule.effect.asset().0)).collect::<Vec<_>>(),
-        &published.iter().map(|(_, event)| event.rule.starts_at).collect::<Vec<_>>(),
-        &published.iter().map(|(_, event)| event.rule.ends_at).collect::<Vec<_>>(),
-        &definitions,
-        &published.iter().map(|(found, _)| found.at).collect::<Vec<_>>(),
-        &published.iter().map(|(found, _)| found.journal_index).collect::<Vec<_>>(),
+        rule.name.replace('\0', "\u{fffd}"),
+        i32::from(rule.priority),
+        i16::from(rule.effect.asset().0),
+        rule.starts_at,
+        rule.ends_at,
+        definition(found, rule)?,
+        found.at,
+        found.journal_index,
+        i16::from(rule.group),
+        group_mode.name(),
+        i64::from(rule.tags),
+        i64::from(rule.excludes),
+        window.name(),
+        scope.name(),
+        decimal(rule.limits.user_amount),
+        decimal(rule.limits.user_count),
+        decimal(rule.limits.total_amount),
+        decimal(rule.limits.total_count),
+        on_limit.name(),
+        i32::from(rule.holdout_bps),
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE rules SET superseded_at = next.effective_at
-         FROM UNNEST($1::bytea[], $2::integer[], $3::integer[], $4::bigint[])
-              AS next (platform, rule, version, effective_at)
-         WHERE rules.platform = next.platform AND rules.rule = next.rule AND rules.version = next.version - 1",
-        &platforms as &[[u8; 32]],
-        &ids,
-        &versions,
-        &effective_at,
+        "UPDATE rules SET superseded_at = $4, ended_at = NULL WHERE platform = $1 AND rule = $2 AND version = $3 - 1",
+        &event.platform,
+        i32::from(rule.id),
+        i32::from(rule.version),
+        event.effective_at,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+pub(super) async fn end(connection: &mut PgConnection, found: &Found, event: &RuleEnded) -> Result<(), WriteError> {
+    let ended = sqlx::query!(
+        "UPDATE rules SET superseded_at = $4, ended_at = $5 WHERE platform = $1 AND rule = $2 AND version = $3",
+        &event.platform,
+        i32::from(event.rule),
+        i32::from(event.version),
+        event.ends_at,
+        found.at,
+    )
+    .execute(connection)
+    .await?;
+    require_stored(found, ended.rows_affected())
+}
+
+/// Notes that a version left the book. What it says it granted is checked by [`require_totals`].
+pub(super) async fn drop_version(
+    connection: &mut PgConnection,
+    found: &Found,
+    event: &RuleDropped,
+) -> Result<(), WriteError> {
+    let dropped = sqlx::query!(
+        "UPDATE rules SET dropped_at = $4 WHERE platform = $1 AND rule = $2 AND version = $3",
+        &event.platform,
+        i32::from(event.rule),
+        i32::from(event.version),
+        found.at,
+    )
+    .execute(connection)
+    .await?;
+    require_stored(found, dropped.rows_affected())
+}
+
+fn require_stored(found: &Found, rows: u64) -> Result<(), WriteError> {
+    match rows {
+        1 => Ok(()),
+        _ => Err(contradiction(found, "it is about a rule version that is not stored")),
+    }
 }
 
 fn unknown(found: &Found, what: &str, number: u8) -> WriteError {
@@ -107,34 +157,115 @@ fn definition(found: &Found, rule: &RuleDefinition) -> Result<Value, WriteError>
     Ok(json!({"condition": condition, "effect": effect}))
 }
 
-/// Adds what was granted to the totals of the rule versions that granted it.
-pub(super) async fn count(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), WriteError> {
-    let mut totals: BTreeMap<Version, (Decimal, i64, &Found)> = BTreeMap::new();
-    for entry in entries {
-        let key = (entry.paid.payment.platform, entry.outcome.rule, entry.outcome.version);
-        let total = totals.entry(key).or_insert((Decimal::ZERO, 0, entry.paid.found));
-        total.0 = total
-            .0
-            .checked_add(Decimal::from(entry.outcome.amount))
-            .ok_or_else(|| contradiction(entry.paid.found, "a rule granted more than there is"))?;
-        total.1 = total.1.saturating_add(1);
+/// What a version granted and what refunds took back of it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Totals {
+    granted: Decimal,
+    grants: i64,
+    reversed: Decimal,
+}
+
+impl Totals {
+    fn add(&mut self, entry: &Entry<'_>) {
+        let amount = decimal(entry.step.amount);
+        // The column holds a u64, and refuses what is more.
+        match entry.operation {
+            Operation::Grant => {
+                self.granted = self.granted.saturating_add(amount);
+                self.grants = self.grants.saturating_add(1);
+            }
+            Operation::Reversal => self.reversed = self.reversed.saturating_add(amount),
+            Operation::Redemption | Operation::Claim | Operation::Expiry => {}
+        }
     }
-    let Some((_, _, last)) = totals.values().last().copied() else { return Ok(()) };
-    let updated = sqlx::query!(
-        "UPDATE rules SET granted = rules.granted + total.granted, grants = rules.grants + total.grants
-         FROM UNNEST($1::bytea[], $2::integer[], $3::integer[], $4::numeric[], $5::bigint[])
-              AS total (platform, rule, version, granted, grants)
-         WHERE rules.platform = total.platform AND rules.rule = total.rule AND rules.version = total.version",
-        &totals.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &totals.keys().map(|(_, rule, _)| i32::from(*rule)).collect::<Vec<_>>(),
-        &totals.keys().map(|(.., version)| i32::from(*version)).collect::<Vec<_>>(),
-        &totals.values().map(|(granted, ..)| *granted).collect::<Vec<_>>(),
-        &totals.values().map(|(_, grants, _)| *grants).collect::<Vec<_>>(),
-    )
-    .execute(connection)
-    .await?;
-    if usize::try_from(updated.rows_affected()).ok() != Some(totals.len()) {
-        return Err(contradiction(last, "a rule version that granted is not stored"));
+}
+
+/// The rule version an entry is of.
+fn version(entry: &Entry<'_>) -> Option<Version> {
+    entry.step.outcome.map(|outcome| (entry.step.platform(), outcome.entry.rule, outcome.entry.version))
+}
+
+/// Adds what was granted and reversed to the totals of the rule versions.
+pub(super) async fn count(
+    connection: &mut PgConnection,
+    fresh: &[&Found],
+    entries: &[Entry<'_>],
+) -> Result<(), WriteError> {
+    let mut totals: BTreeMap<Version, Totals> = BTreeMap::new();
+    for entry in entries {
+        if let Some(version) = version(entry) {
+            totals.entry(version).or_default().add(entry);
+        }
+    }
+    if !totals.is_empty() {
+        let updated = sqlx::query!(
+            "UPDATE rules SET granted = rules.granted + total.granted, grants = rules.grants + total.grants,
+                              reversed = rules.reversed + total.reversed
+             FROM UNNEST($1::bytea[], $2::integer[], $3::integer[], $4::numeric[], $5::bigint[], $6::numeric[])
+                  AS total (platform, rule, version, granted, grants, reversed)
+             WHERE rules.platform = total.platform AND rules.rule = total.rule AND rules.version = total.version",
+            &totals.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+            &totals.keys().map(|(_, rule, _)| i32::from(*rule)).collect::<Vec<_>>(),
+            &totals.keys().map(|(.., version)| i32::from(*version)).collect::<Vec<_>>(),
+            &totals.values().map(|total| total.granted).collect::<Vec<_>>(),
+            &totals.values().map(|total| total.grants).collect::<Vec<_>>(),
+            &totals.values().map(|total| total.reversed).collect::<Vec<_>>(),
+        )
+        .execute(&mut *connection)
+        .await?;
+        let last = entries.last().filter(|_| usize::try_from(updated.rows_affected()).ok() != Some(totals.len()));
+        if let Some(last) = last {
+            return Err(contradiction(last.step.found, "a rule version that granted is not stored"));
+        }
+    }
+    for found in fresh {
+        if let Event::RuleDropped(event) = &found.event {
+            require_totals(connection, found, event, entries).await?;
+        }
     }
     Ok(())
+}
+
+/// What a version that left the book had granted is what is stored, less what was reversed since.
+async fn require_totals(
+    connection: &mut PgConnection,
+    found: &Found,
+    event: &RuleDropped,
+    entries: &[Entry<'_>],
+) -> Result<(), WriteError> {
+    let stored = sqlx::query_as!(
+        Totals,
+        "SELECT granted, grants, reversed FROM rules WHERE platform = $1 AND rule = $2 AND version = $3",
+        &event.platform,
+        i32::from(event.rule),
+        i32::from(event.version),
+    )
+    .fetch_one(connection)
+    .await?;
+    let mut said = Totals {
+        granted: decimal(event.granted),
+        grants: i64::try_from(event.grants).unwrap_or(i64::MAX),
+        reversed: decimal(event.reversed),
+    };
+    let of_it = |entry: &&Entry<'_>| version(entry) == Some((event.platform, event.rule, event.version));
+    for entry in entries.iter().filter(of_it).filter(|entry| entry.step.found.journal_index > found.journal_index) {
+        said.add(entry);
+    }
+    if said == stored {
+        return Ok(());
+    }
+    Err(contradiction(
+        found,
+        format!(
+            "rule {} version {} says it granted {} in {} grants, {} of it reversed, and it is {} in {}, {} reversed",
+            event.rule,
+            event.version,
+            said.granted,
+            said.grants,
+            said.reversed,
+            stored.granted,
+            stored.grants,
+            stored.reversed
+        ),
+    ))
 }

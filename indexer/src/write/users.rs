@@ -17,6 +17,9 @@ struct Sum<'a> {
 
 /// Adds the payments to their users' sums. A payment says the how-manieth of its user it is; the sums must agree.
 pub(super) async fn add(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Result<(), WriteError> {
+    if paid.is_empty() {
+        return Ok(());
+    }
     let mut sums: BTreeMap<([u8; 32], [u8; 32]), Sum<'_>> = BTreeMap::new();
     for paid in paid {
         let amount = Decimal::from(paid.payment.amount);
