@@ -11,11 +11,13 @@ pub use vault::Vault;
 
 use rebate_core::{
     balance::Balances,
+    counters::Counters,
     payment::Payment,
     redemption::Redemption,
     refund::Refund,
     refusal::Refusal,
-    units::{OrderHash, Timestamp, UserKey},
+    units::{OrderHash, ScopeId, Timestamp, UserKey},
+    window::Scope,
 };
 use std::collections::HashMap;
 
@@ -82,6 +84,11 @@ impl Replay {
     /// A user's balances, by asset slot.
     pub fn balances(&self, user: &UserKey) -> Balances {
         self.users.get(user).map(|user| self.ledger.balances(*user)).unwrap_or_default()
+    }
+
+    /// What rules count of a user in a scope: the user's own, or towards a streamer or in a session by number.
+    pub fn counters(&self, user: &UserKey, scope: Scope, id: ScopeId) -> &[Counters] {
+        self.users.get(user).map(|user| self.ledger.counters(*user, scope, id.0)).unwrap_or_default()
     }
 
     /// The order's number, or the one it gets if it is taken.

@@ -4,7 +4,7 @@ use crate::{
     counters::Counters,
     rule::Rule,
     time::{DAY, LocalTime, MAX_OFFSET, UtcOffset},
-    units::{Day, RuleVersion, Timestamp},
+    units::{Day, RuleId, RuleVersion, Timestamp},
     window::Window,
 };
 
@@ -44,6 +44,23 @@ pub fn succeed(rules: &mut [Rule], new: &mut Rule) -> Result<usize, NotNext> {
         new.follows(last);
     }
     Ok(rules.iter().position(|other| other.order() > new.order()).unwrap_or(rules.len()))
+}
+
+/// The book has no version of the rule, or the last one ends before by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingToEnd;
+
+/// Ends the last version of a rule for payments from `ends_at` on, and returns it.
+///
+/// # Errors
+/// [`NothingToEnd`]; nothing was changed.
+pub fn end(rules: &mut [Rule], id: RuleId, ends_at: Timestamp) -> Result<RuleVersion, NothingToEnd> {
+    let last = rules.iter_mut().filter(|rule| rule.id == id).max_by_key(|rule| rule.version).ok_or(NothingToEnd)?;
+    if last.end().is_some_and(|end| end <= ends_at) {
+        return Err(NothingToEnd);
+    }
+    last.superseded_at = ends_at;
+    Ok(last.version)
 }
 
 /// Whether no payment can come for the version any more: it ended before `open_from`, the first instant whose orders are

@@ -3,3 +3,4 @@
 pub mod artifacts;
 pub mod database;
 pub mod platform;
+pub mod token;

@@ -51,6 +51,8 @@ pub struct TestPlatform {
     pub oracle: Keypair,
     /// Its addresses.
     pub addresses: Addresses,
+    /// The slot it was created after: nothing of it is in a block before.
+    pub since: u64,
 }
 
 /// Settings of a platform with one asset (`coins`), UTC+8 and a week of lateness.
@@ -132,7 +134,7 @@ impl TestPlatform {
         let chain = EmbeddedChain::start(&artifacts::program()).expect("the built program");
         chain.set_clock(Some(NOON));
         let (payer, admin, pauser, oracle) = (Keypair::new(), Keypair::new(), Keypair::new(), Keypair::new());
-        let platform = Self { addresses: Addresses::of(1), chain, payer, admin, pauser, oracle };
+        let platform = Self { addresses: Addresses::of(1), chain, since: 0, payer, admin, pauser, oracle };
         for key in [&platform.payer, &platform.admin, &platform.pauser] {
             platform.fund(&key.pubkey());
         }
@@ -244,7 +246,9 @@ impl TestPlatform {
 
     /// The journal's events as a tree that knows paths.
     pub fn tree(&self) -> JournalTree {
-        JournalTree::of(self.events().into_iter().map(|emitted| emitted.bytes))
+        let platform = self.addresses.platform.to_bytes();
+        let own = self.events().into_iter().filter(|emitted| emitted.event.platform() == platform);
+        JournalTree::of(own.map(|emitted| emitted.bytes))
     }
 
     /// Proves an order that was recorded, unless it was proved before.
@@ -322,18 +326,29 @@ impl TestPlatform {
 
     /// Every event so far, in order.
     pub fn events(&self) -> Vec<Emitted> {
-        (0..=self.chain.tip())
+        self.events_between(self.since, self.chain.tip())
+    }
+
+    /// The events of the blocks from `first` to `last`, in order.
+    pub fn events_between(&self, first: u64, last: u64) -> Vec<Emitted> {
+        (first..=last)
             .filter_map(|slot| self.chain.block(slot))
             .flat_map(|block| block.transactions)
             .flat_map(|transaction| transaction.events().expect("known events"))
             .collect()
     }
 
+    /// The events of this platform alone, of a chain with several, in order.
+    pub fn events_of(&self) -> Vec<Event> {
+        let platform = self.addresses.platform.to_bytes();
+        self.events().into_iter().map(|emitted| emitted.event).filter(|event| event.platform() == platform).collect()
+    }
+
     /// Every recorded payment so far, in order.
     pub fn recorded(&self) -> Vec<PaymentRecorded> {
-        self.events()
+        self.events_of()
             .into_iter()
-            .filter_map(|emitted| match emitted.event {
+            .filter_map(|event| match event {
                 Event::PaymentRecorded(recorded) => Some(recorded),
                 _ => None,
             })

@@ -238,10 +238,7 @@ impl Ledger {
     /// # Errors
     /// [`NoSuchRule`].
     pub fn end_rule(&mut self, id: RuleId, ends_at: Timestamp) -> Result<(), NoSuchRule> {
-        let last = self.rules.iter_mut().filter(|rule| rule.id == id).max_by_key(|rule| rule.version);
-        let last = last.filter(|last| last.superseded_at.0 == 0).ok_or(NoSuchRule)?;
-        last.superseded_at = ends_at;
-        Ok(())
+        book::end(&mut self.rules, id, ends_at).map(drop).map_err(|_| NoSuchRule)
     }
 
     /// Drops a rule version for which no payment can come any more.
