@@ -13,7 +13,7 @@ use crate::{
 pub enum NotNext {
     /// The version is not one more than the last one, from 1.
     Version,
-    /// It takes effect before the version before it.
+    /// It takes effect before the version before it, or for ever.
     TooEarly,
     /// The rules of its group in the book compete in another way.
     GroupMode,
@@ -32,7 +32,8 @@ pub fn succeed(rules: &mut [Rule], new: &mut Rule) -> Result<usize, NotNext> {
     if next != Some(new.version) {
         return Err(NotNext::Version);
     }
-    if last.is_some_and(|last| new.effective_at < last.effective_at) {
+    // A version that is for ever leaves no time to the one before.
+    if last.is_some_and(|last| new.effective_at.0 == 0 || new.effective_at < last.effective_at) {
         return Err(NotNext::TooEarly);
     }
     if rules.iter().any(|other| other.group == new.group && other.group_mode() != new.group_mode()) {
