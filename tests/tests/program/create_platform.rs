@@ -1,7 +1,7 @@
 //! Creating a platform.
 
 use rebate_client::{
-    account::Platform,
+    account::{OrderShards, Platform, Setting},
     address::Addresses,
     chain::SubmitError,
     event::{AssetEntry, Event, OffsetEntry},
@@ -29,7 +29,12 @@ fn a_platform_is_what_its_settings_say_and_its_first_event_says_it_too() {
     assert_eq!(account.id, 1);
     assert_eq!(account.admin, platform.admin.pubkey().to_bytes());
     assert_eq!(account.pauser, platform.pauser.pubkey().to_bytes());
-    assert_eq!((account.max_lateness, account.timelock, account.order_shards), (604_800, 3_600, 1));
+    let setting = |value| Setting { value, next: 0, next_from: 0 };
+    assert_eq!((account.max_lateness, account.timelock), (setting(604_800), setting(3_600)));
+    assert_eq!(account.shard_rows, 1);
+    assert_eq!(account.order_shards[0], OrderShards { from_day: 0, shards: 1, reserved: 0 });
+    assert_eq!((account.open_from, account.last_opened, account.paused), (0, 0, 0));
+    assert_eq!((account.next_admin, account.next_admin_from), ([0; 32], 0));
     assert_eq!(account.offsets().len(), 1);
     assert_eq!(account.asset_name(rebate_core::units::AssetId(1)).as_deref(), Some("coins"));
     assert_eq!(account.asset_name(rebate_core::units::AssetId(2)), None);

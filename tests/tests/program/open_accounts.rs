@@ -1,6 +1,6 @@
 //! Opening users' accounts and order pages: anybody may, and nobody gains anything by it.
 
-use rebate_client::{account::OrderPage, address::Addresses, instruction, platform_id};
+use rebate_client::{account::OrderPage, address::day_of, instruction, platform_id};
 use rebate_core::{
     time::DAY,
     units::{Day, UserKey},
@@ -10,7 +10,7 @@ use solana_signer::Signer;
 
 fn open_page(platform: &TestPlatform, day: i64, shard: u16, slots: u16) -> &'static str {
     let day = Day(u32::try_from(day).expect("a day"));
-    let open = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, shard, slots);
+    let open = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, shard, 0, slots);
     match platform.run(&[open], &[&platform.payer]) {
         Ok(_) => "opened",
         refused => refusal(refused),
@@ -21,21 +21,21 @@ fn open_page(platform: &TestPlatform, day: i64, shard: u16, slots: u16) -> &'sta
 fn a_user_is_opened_empty_and_once() {
     let platform = TestPlatform::start();
     let key = platform_id::unkeyed_user("u1");
-    let open = instruction::open_user(&platform.payer.pubkey(), &platform.addresses, &key);
+    let open = instruction::open_user(&platform.payer.pubkey(), &platform.addresses, &key, 0);
     platform.run(std::slice::from_ref(&open), &[&platform.payer]).expect("opened");
     let user = platform.user("u1");
-    assert_eq!((UserKey(user.key), user.payments, user.balances), (key, 0, Default::default()));
+    assert_eq!((UserKey(user.user.key), user.user.payments, user.balances), (key, 0, Default::default()));
 
     platform.pay(&[payment("A1", "u1", 1)]).expect("a payment");
     assert!(platform.run(&[open], &[&platform.payer]).is_err(), "opened again");
-    assert_eq!(platform.user("u1").payments, 1);
+    assert_eq!(platform.user("u1").user.payments, 1);
 }
 
 #[test]
 fn a_user_stands_only_at_its_own_address() {
     let platform = TestPlatform::start();
     let key = platform_id::unkeyed_user("u1");
-    let mut open = instruction::open_user(&platform.payer.pubkey(), &platform.addresses, &key);
+    let mut open = instruction::open_user(&platform.payer.pubkey(), &platform.addresses, &key, 0);
     open.accounts[2].pubkey = platform.addresses.user(&platform_id::unkeyed_user("u2"));
     assert!(platform.run(&[open], &[&platform.payer]).is_err());
 }
@@ -44,10 +44,10 @@ fn a_user_stands_only_at_its_own_address() {
 fn a_page_can_be_opened_for_the_days_a_record_can_still_come_for() {
     let platform = TestPlatform::start();
     let today = NOON / DAY;
-    for day in [today - 7, today, today + 1] {
+    for day in [today - 7, today, today + 1, today + 32] {
         assert_eq!(open_page(&platform, day, 0, 8), "opened", "day {day}");
     }
-    for day in [today - 8, today + 2, 0] {
+    for day in [today - 8, today + 33, 0, i64::from(u32::MAX)] {
         assert_eq!(open_page(&platform, day, 0, 8), "InvalidOrderPage", "day {day}");
     }
 }
@@ -58,8 +58,11 @@ fn a_page_has_a_shard_of_the_platform_and_a_bounded_size() {
     let today = NOON / DAY;
     assert_eq!(open_page(&platform, today, 1, 8), "InvalidOrderPage");
     assert_eq!(open_page(&platform, today, 0, 7), "InvalidOrderPage");
-    assert_eq!(open_page(&platform, today, 0, 1_025), "InvalidOrderPage");
-    assert_eq!(open_page(&platform, today, 0, 1_024), "opened");
+    // An account is created with 10 kB at most.
+    let day = Day(u32::try_from(today).expect("a day"));
+    let huge = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, 0, 0, 1_268);
+    assert!(platform.run(&[huge], &[&platform.payer]).is_err());
+    assert_eq!(open_page(&platform, today, 0, 1_267), "opened");
 }
 
 #[test]
@@ -67,9 +70,9 @@ fn a_page_is_opened_once_and_keeps_its_orders() {
     let platform = TestPlatform::start();
     let paid = payment("A1", "u1", 1);
     platform.pay(&[paid]).expect("a payment");
-    let (day, shard) = Addresses::page_of(&paid, 1);
-    let open = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, shard, 64);
+    let day = day_of(paid.paid_at);
+    let open = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, 0, 0, 64);
     assert!(platform.run(&[open], &[&platform.payer]).is_err(), "opened again");
-    let page = platform.data(&platform.addresses.order_page(day, shard)).expect("a page");
+    let page = platform.data(&platform.addresses.order_page(day, 0, 0)).expect("a page");
     assert_eq!(OrderPage::decode(&page).expect("decodes").taken, 1);
 }

@@ -36,7 +36,7 @@ fn a_published_definition_is_in_its_event_in_full() {
         (rules[0].starts_at, rules[0].ends_at, rules[0].effective_at),
         (Timestamp(5), Timestamp(9), Timestamp(3))
     );
-    assert_eq!(rules[0].effect(), Some(rule.effect.into()));
+    assert_eq!(rules[0].effect().map(EffectEntry::from), Some(rule.effect));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_definition_that_is_no_rule_is_refused_by_name() {
             "InvalidPredicate",
         ),
         (RuleDefinition { condition: vec![raw(0, 1, 1)], ..good.clone() }, "InvalidPredicate"),
-        (RuleDefinition { condition: vec![raw(5, 1, 1)], ..good.clone() }, "InvalidPredicate"),
+        (RuleDefinition { condition: vec![raw(14, 1, 1)], ..good.clone() }, "InvalidPredicate"),
         (RuleDefinition { condition: vec![raw(1, 0, 1)], ..good.clone() }, "InvalidPredicate"),
         (RuleDefinition { condition: vec![raw(1, 8, 1)], ..good.clone() }, "InvalidPredicate"),
         (RuleDefinition { effect: fixed(1, 0), ..good.clone() }, "InvalidEffect"),

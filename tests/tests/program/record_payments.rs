@@ -1,11 +1,19 @@
 //! Recording payments.
 
-use rebate_client::{address::Addresses, chain::SubmitError, instruction, platform_id};
+use rebate_client::{
+    address::{Addresses, day_of},
+    chain::SubmitError,
+    instruction::{self, RecordAccounts},
+    platform_id,
+};
 use rebate_core::{
-    evaluate, journal,
+    balance::{Balance, Balances},
+    counters::Counters,
+    evaluate::{self, CountersByScope, Evaluation},
+    journal, order,
     outcome::Reason,
     payment::Payment,
-    units::{Amount, Day, PaymentNumber, Timestamp},
+    units::{Day, MAX_ASSETS, PaymentNumber, Timestamp},
 };
 use rebate_tests::platform::{NOON, TestPlatform, payment, refusal, settings};
 use solana_signer::Signer;
@@ -81,7 +89,7 @@ fn in_a_batch_a_refused_record_changes_nothing_and_the_others_go_on() {
     let orders: Vec<_> = platform.recorded().iter().map(|event| event.order).collect();
     assert_eq!(orders, [batch[0].order.0, batch[3].order.0]);
     assert_eq!(platform.balance("u1"), 1_000 + 1_000 + 1_000);
-    assert_eq!(platform.user("u2").payments, 0);
+    assert_eq!(platform.user("u2").user.payments, 0);
     let logged = |text: &str| executed.landed.logs.iter().any(|line| line.contains(text));
     let short = |payment: &Payment| payment.order.to_string()[..16].to_owned();
     assert!(logged(&format!("order {}: refused, DuplicateOrder", short(&batch[1]))), "{:?}", executed.landed.logs);
@@ -148,28 +156,32 @@ fn the_journal_is_the_tree_head_over_every_event_ever_emitted() {
 #[test]
 fn the_program_decides_what_core_decides() {
     let platform = TestPlatform::with_sample_rules();
-    let mut number = 0;
-    let mut balances = evaluate::Balances::default();
+    let mut evaluation = Evaluation::default();
+    let mut balances = Balances::default();
+    let mut counters = [Counters::default(); 2];
     for (at, amount) in [1, 4, 5, 9_999, 123_456_789, 3].into_iter().enumerate() {
         let paid = Payment { paid_at: Timestamp(NOON - at as i64 * DAY), ..payment(&format!("A{at}"), "u1", amount) };
-        let (_, rules) = platform.rule_book();
-        number += 1;
+        let (_, mut rules) = platform.rule_book();
         let context = evaluate::Context {
             rules: &rules,
             offsets: &[rebate_core::time::UtcOffset::new(Timestamp(0), 8 * 3_600)],
-            number: PaymentNumber(number),
+            number: PaymentNumber(at as u64 + 1),
+            free: &[evaluate::UNLIMITED; MAX_ASSETS],
         };
-        let mut outcomes = Vec::new();
-        evaluate::evaluate(&paid, &context, &mut balances, &mut outcomes).expect("accepted");
+        let mut by_scope = CountersByScope { user: &mut counters, streamer: None, session: None };
+        evaluation.decide(&paid, &context, &balances, &by_scope).expect("accepted");
+        evaluation.commit(&mut rules, &mut balances, &mut by_scope);
         platform.pay(&[paid]).expect("a payment");
 
         let recorded = platform.recorded();
         let event = recorded.last().expect("the payment");
         let on_chain: Vec<_> = event.outcomes.iter().map(|o| (o.rule, o.reason, o.clause, o.amount, o.after)).collect();
         let off_chain: Vec<_> =
-            outcomes.iter().map(|o| (o.rule.0, o.reason as u8, o.clause, o.amount.0, o.after.0)).collect();
+            evaluation.outcomes().iter().map(|o| (o.rule.0, o.reason as u8, o.clause, o.amount.0, o.after.0)).collect();
         assert_eq!(on_chain, off_chain, "payment of {amount}");
-        assert_eq!(platform.user("u1").balances, balances);
+        let user = platform.user("u1");
+        assert_eq!((user.balances, user.counters.as_slice()), (balances, counters.as_slice()));
+        assert_eq!(platform.rule_book().1, rules);
     }
 }
 
@@ -202,7 +214,7 @@ fn another_users_account_is_refused() {
     let (mine, theirs) = (payment("A1", "u1", 100), payment("A2", "u2", 100));
     platform.open_for(&mine);
     platform.open_for(&theirs);
-    let [ed25519, mut record] = instruction::record_payments(&platform.addresses, 1, &[mine], &platform.sign(&[mine]));
+    let [ed25519, mut record] = platform.record(&[mine], &platform.sign(&[mine]));
     record.accounts[6].pubkey = platform.addresses.user(&theirs.user);
     assert_eq!(refusal(platform.run(&[ed25519, record], &[&platform.payer])), "WrongUser");
 }
@@ -216,11 +228,11 @@ fn the_same_user_of_another_platform_is_refused() {
     );
     let other = Addresses::of(2);
     let key = platform_id::unkeyed_user("u1");
-    let open = instruction::open_user(&platform.payer.pubkey(), &other, &key);
+    let open = instruction::open_user(&platform.payer.pubkey(), &other, &key, 0);
     platform.run(&[create, open], &[&platform.payer]).expect("the other platform's user");
     let mine = payment("A1", "u1", 100);
     platform.open_for(&mine);
-    let [ed25519, mut record] = instruction::record_payments(&platform.addresses, 1, &[mine], &platform.sign(&[mine]));
+    let [ed25519, mut record] = platform.record(&[mine], &platform.sign(&[mine]));
     record.accounts[6].pubkey = other.user(&key);
     assert_eq!(refusal(platform.run(&[ed25519, record], &[&platform.payer])), "WrongUser");
 }
@@ -232,10 +244,8 @@ fn the_page_of_another_day_is_refused() {
     let yesterday = Payment { paid_at: Timestamp(NOON - DAY), ..payment("A2", "u1", 100) };
     platform.open_for(&today);
     platform.open_for(&yesterday);
-    let [ed25519, mut record] =
-        instruction::record_payments(&platform.addresses, 1, &[today], &platform.sign(&[today]));
-    let (day, shard) = Addresses::page_of(&yesterday, 1);
-    record.accounts[7].pubkey = platform.addresses.order_page(day, shard);
+    let [ed25519, mut record] = platform.record(&[today], &platform.sign(&[today]));
+    record.accounts[7].pubkey = platform.addresses.order_page(day_of(yesterday.paid_at), 0, 0);
     assert_eq!(refusal(platform.run(&[ed25519, record], &[&platform.payer])), "WrongOrderPage");
 }
 
@@ -247,7 +257,7 @@ fn the_page_of_another_shard_is_refused() {
     let addresses = Addresses::of(3);
     let payer = platform.payer.pubkey();
     let paid = payment("A1", "u1", 100);
-    let (day, shard) = Addresses::page_of(&paid, 2);
+    let (day, shard) = (day_of(paid.paid_at), order::shard(&paid.order, 2));
     let setup = [
         instruction::create_platform(&payer, &sharded),
         instruction::register_oracle_key(
@@ -257,15 +267,16 @@ fn the_page_of_another_shard_is_refused() {
             Timestamp(0),
             Timestamp(0),
         ),
-        instruction::open_user(&payer, &addresses, &paid.user),
-        instruction::open_order_page(&payer, &addresses, day, 0, 8),
-        instruction::open_order_page(&payer, &addresses, day, 1, 8),
+        instruction::open_user(&payer, &addresses, &paid.user, 0),
+        instruction::open_order_page(&payer, &addresses, day, 0, 0, 8),
+        instruction::open_order_page(&payer, &addresses, day, 1, 0, 8),
     ];
     platform.run(&setup, &[&platform.payer, &platform.admin]).expect("a sharded platform");
     let signed = rebate_client::oracle::sign(&platform.oracle, &addresses.platform, &[paid]).expect("a message");
-    let [ed25519, record] = instruction::record_payments(&addresses, 2, &[paid], &signed);
+    let accounts = [RecordAccounts::of(addresses.user(&paid.user), addresses.order_page(day, shard, 0))];
+    let [ed25519, record] = instruction::record_payments(&addresses, &accounts, &signed);
     let mut wrong = record.clone();
-    wrong.accounts[7].pubkey = addresses.order_page(day, 1 - shard);
+    wrong.accounts[7].pubkey = addresses.order_page(day, 1 - shard, 0);
     assert_eq!(refusal(platform.run(&[ed25519.clone(), wrong], &[&platform.payer])), "WrongOrderPage");
     platform.run(&[ed25519, record], &[&platform.payer]).expect("the right shard");
 }
@@ -273,14 +284,18 @@ fn the_page_of_another_shard_is_refused() {
 #[test]
 fn a_full_order_page_takes_no_more_and_keeps_what_it_has() {
     let platform = TestPlatform::with_sample_rules();
-    let (day, shard) = Addresses::page_of(&payment("A", "u1", 1), 1);
-    let small = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, shard, 8);
+    let day = day_of(Timestamp(NOON));
+    let small = instruction::open_order_page(&platform.payer.pubkey(), &platform.addresses, day, 0, 0, 8);
     platform.run(&[small], &[&platform.payer]).expect("a page of 8 slots");
     for at in 0..7 {
         platform.pay(&[payment(&format!("A{at}"), "u1", 1)]).expect("seven eighths");
     }
-    assert_eq!(refusal(platform.pay(&[payment("A7", "u1", 1)])), "OrderPageFull");
-    assert_eq!(refusal(platform.pay(&[payment("A3", "u1", 1)])), "DuplicateOrder");
+    let submit = |order| {
+        let paid = [payment(order, "u1", 1)];
+        refusal(platform.submit(&paid, &platform.sign(&paid)))
+    };
+    assert_eq!(submit("A7"), "OrderPageFull");
+    assert_eq!(submit("A3"), "DuplicateOrder");
 }
 
 #[test]
@@ -288,13 +303,19 @@ fn too_few_or_too_many_accounts_are_refused() {
     let platform = TestPlatform::with_sample_rules();
     let paid = payment("A1", "u1", 100);
     platform.open_for(&paid);
-    let [ed25519, record] = instruction::record_payments(&platform.addresses, 1, &[paid], &platform.sign(&[paid]));
+    let [ed25519, record] = platform.record(&[paid], &platform.sign(&[paid]));
     let mut few = record.clone();
     few.accounts.pop();
     assert_eq!(refusal(platform.run(&[ed25519.clone(), few], &[&platform.payer])), "WrongAccounts");
     let mut many = record.clone();
-    many.accounts.push(many.accounts[7].clone());
-    assert_eq!(refusal(platform.run(&[ed25519, many], &[&platform.payer])), "WrongAccounts");
+    many.accounts.push(many.accounts[6].clone());
+    assert_eq!(refusal(platform.run(&[ed25519.clone(), many], &[&platform.payer])), "WrongAccounts");
+    // Behind the pages come counters, and nothing else.
+    let mut twice = record.clone();
+    twice.accounts.push(twice.accounts[7].clone());
+    let failed = platform.run(&[ed25519, twice], &[&platform.payer]);
+    assert!(matches!(failed, Err(SubmitError::Failed { .. })), "{failed:?}");
+    assert!(platform.recorded().is_empty());
 }
 
 #[test]
@@ -309,8 +330,7 @@ fn the_rule_book_or_journal_of_another_platform_is_refused() {
     let paid = payment("A1", "u1", 100);
     platform.open_for(&paid);
     for (at, address) in [(1, other.rule_book), (2, other.journal)] {
-        let [ed25519, mut record] =
-            instruction::record_payments(&platform.addresses, 1, &[paid], &platform.sign(&[paid]));
+        let [ed25519, mut record] = platform.record(&[paid], &platform.sign(&[paid]));
         record.accounts[at].pubkey = address;
         assert_eq!(refusal(platform.run(&[ed25519, record], &[&platform.payer])), "WrongPlatform", "account {at}");
     }
@@ -324,8 +344,7 @@ fn an_account_of_another_kind_or_owner_is_refused_everywhere() {
     let journal = platform.journal();
     for at in [0, 1, 2, 4, 6, 7] {
         for wrong in [platform.payer.pubkey(), platform.addresses.user(&paid.user), platform.addresses.platform] {
-            let [ed25519, mut record] =
-                instruction::record_payments(&platform.addresses, 1, &[paid], &platform.sign(&[paid]));
+            let [ed25519, mut record] = platform.record(&[paid], &platform.sign(&[paid]));
             if record.accounts[at].pubkey == wrong {
                 continue;
             }
@@ -347,8 +366,7 @@ fn an_account_that_is_not_writable_is_refused() {
     let paid = payment("A1", "u1", 100);
     platform.open_for(&paid);
     for at in [1, 2, 6, 7] {
-        let [ed25519, mut record] =
-            instruction::record_payments(&platform.addresses, 1, &[paid], &platform.sign(&[paid]));
+        let [ed25519, mut record] = platform.record(&[paid], &platform.sign(&[paid]));
         record.accounts[at].is_writable = false;
         assert!(platform.run(&[ed25519, record], &[&platform.payer]).is_err(), "account {at}");
     }
@@ -379,6 +397,6 @@ fn the_same_payment_in_any_order_of_submission_grants_once() {
     platform.pay(&[second, first]).expect("both");
     assert_eq!(refusal(platform.pay(&[first, second])), "DuplicateOrder");
     assert_eq!(platform.balance("u1"), 140 + 1_000 + 1_000, "the first recharge is the one recorded first");
-    assert_eq!(platform.user("u1").balances[1..], [Amount(0); 7]);
-    assert_eq!(Addresses::page_of(&first, 1).0, Day(u32::try_from(NOON / DAY).expect("a day")));
+    assert_eq!(platform.user("u1").balances[1..], [Balance::default(); 7]);
+    assert_eq!(day_of(first.paid_at), Day(u32::try_from(NOON / DAY).expect("a day")));
 }

@@ -76,20 +76,24 @@ fn a_key_that_ends_before_it_begins_is_refused() {
 }
 
 #[test]
-fn the_journal_of_another_platform_is_refused() {
+fn the_rule_book_or_journal_of_another_platform_is_refused() {
     let platform = TestPlatform::start();
     let create = instruction::create_platform(
         &platform.payer.pubkey(),
         &settings(2, &platform.admin.pubkey(), &platform.pauser.pubkey()),
     );
     platform.run(&[create], &[&platform.payer]).expect("another platform");
-    let mut register = instruction::register_oracle_key(
-        &platform.admin.pubkey(),
-        &platform.addresses,
-        &Pubkey::new_unique(),
-        Timestamp(0),
-        Timestamp(0),
-    );
-    register.accounts[2].pubkey = Addresses::of(2).journal;
-    assert_eq!(refusal(platform.run(&[register], &[&platform.payer, &platform.admin])), "WrongPlatform");
+    let other = Addresses::of(2);
+    for (at, address) in [(2, other.rule_book), (3, other.journal)] {
+        let mut register = instruction::register_oracle_key(
+            &platform.admin.pubkey(),
+            &platform.addresses,
+            &Pubkey::new_unique(),
+            Timestamp(0),
+            Timestamp(0),
+        );
+        register.accounts[at].pubkey = address;
+        let refused = platform.run(&[register], &[&platform.payer, &platform.admin]);
+        assert_eq!(refusal(refused), "WrongPlatform", "account {at}");
+    }
 }

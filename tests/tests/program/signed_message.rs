@@ -22,7 +22,8 @@ fn ready() -> (TestPlatform, Payment, SignedMessage) {
 }
 
 fn record(platform: &TestPlatform, payment: &Payment) -> Instruction {
-    instruction::record(&platform.addresses, 1, &[*payment])
+    let [_, record] = platform.record(&[*payment], &platform.sign(&[*payment]));
+    record
 }
 
 /// The oracle's signature over any bytes.
@@ -41,7 +42,7 @@ fn submit_bytes(platform: &TestPlatform, payment: &Payment, message: Vec<u8>) ->
 fn assert_nothing_happened(platform: &TestPlatform) {
     assert!(platform.recorded().is_empty(), "no event");
     assert_eq!(platform.balance("u1"), 0, "no balance");
-    assert_eq!(platform.user("u1").payments, 0, "no payment counted");
+    assert_eq!(platform.user("u1").user.payments, 0, "no payment counted");
 }
 
 /// The oracle's valid Ed25519 instruction, altered, then followed by the record instruction.
@@ -117,6 +118,7 @@ fn the_signature_must_stand_in_the_instruction_just_before() {
         &platform.payer.pubkey(),
         &platform.addresses,
         &rebate_client::platform_id::unkeyed_user("somebody else"),
+        0,
     );
     let result =
         platform.run(&[instruction::ed25519(&signed), between, record(&platform, &payment)], &[&platform.payer]);
@@ -335,8 +337,8 @@ fn a_message_for_another_platform_is_refused_even_from_a_shared_oracle() {
 #[test]
 fn a_message_without_records_is_refused() {
     let (platform, payment, _) = ready();
-    let message =
-        message::encode(&PROGRAM.to_bytes(), &platform.addresses.platform.to_bytes(), &[]).expect("a message");
+    let message = message::encode::<Payment>(&PROGRAM.to_bytes(), &platform.addresses.platform.to_bytes(), &[])
+        .expect("a message");
     assert_eq!(submit_bytes(&platform, &payment, message), "EmptyMessage");
 }
 
