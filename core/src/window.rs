@@ -24,8 +24,16 @@ impl Window {
     pub const ALL: [Self; 5] = [Self::Day, Self::Week, Self::Month, Self::Lifetime, Self::Schedule];
 
     /// The window numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|window| *window as u8 == number)
+        match number {
+            1 => Some(Self::Day),
+            2 => Some(Self::Week),
+            3 => Some(Self::Month),
+            4 => Some(Self::Lifetime),
+            5 => Some(Self::Schedule),
+            _ => None,
+        }
     }
 
     /// The name in rule files.
@@ -67,8 +75,14 @@ impl Scope {
     pub const ALL: [Self; 3] = [Self::User, Self::UserStreamer, Self::UserSession];
 
     /// The scope numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| *scope as u8 == number)
+        match number {
+            1 => Some(Self::User),
+            2 => Some(Self::UserStreamer),
+            3 => Some(Self::UserSession),
+            _ => None,
+        }
     }
 
     /// The name in rule files.

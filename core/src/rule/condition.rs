@@ -58,8 +58,24 @@ impl Field {
     ];
 
     /// The field numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| *field as u8 == number)
+        match number {
+            1 => Some(Self::Amount),
+            2 => Some(Self::Product),
+            3 => Some(Self::Weekday),
+            4 => Some(Self::PaymentNumber),
+            5 => Some(Self::Hour),
+            6 => Some(Self::Date),
+            7 => Some(Self::Spend),
+            8 => Some(Self::Payments),
+            9 => Some(Self::StreakDays),
+            10 => Some(Self::Tier),
+            11 => Some(Self::Segments),
+            12 => Some(Self::Streamer),
+            13 => Some(Self::Session),
+            _ => None,
+        }
     }
 
     /// The name in rule files.
@@ -112,8 +128,18 @@ impl Operator {
     pub const ALL: [Self; 7] = [Self::Eq, Self::Ne, Self::Lt, Self::Le, Self::Gt, Self::Ge, Self::Any];
 
     /// The operator numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|operator| *operator as u8 == number)
+        match number {
+            1 => Some(Self::Eq),
+            2 => Some(Self::Ne),
+            3 => Some(Self::Lt),
+            4 => Some(Self::Le),
+            5 => Some(Self::Gt),
+            6 => Some(Self::Ge),
+            7 => Some(Self::Any),
+            _ => None,
+        }
     }
 
     /// The sign in rule files.

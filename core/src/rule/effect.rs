@@ -25,8 +25,16 @@ impl EffectKind {
     pub const ALL: [Self; 5] = [Self::Fixed, Self::Ratio, Self::Tiers, Self::Streak, Self::Multiplier];
 
     /// The kind numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+        match number {
+            1 => Some(Self::Fixed),
+            2 => Some(Self::Ratio),
+            3 => Some(Self::Tiers),
+            4 => Some(Self::Streak),
+            5 => Some(Self::Multiplier),
+            _ => None,
+        }
     }
 
     /// The name in rule files.
@@ -58,8 +66,14 @@ impl TierMode {
     pub const ALL: [Self; 3] = [Self::Fixed, Self::Slab, Self::Marginal];
 
     /// The mode numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| *mode as u8 == number)
+        match number {
+            1 => Some(Self::Fixed),
+            2 => Some(Self::Slab),
+            3 => Some(Self::Marginal),
+            _ => None,
+        }
     }
 
     /// The name in rule files.

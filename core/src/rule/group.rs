@@ -18,8 +18,14 @@ impl GroupMode {
     pub const ALL: [Self; 3] = [Self::Stackable, Self::First, Self::Best];
 
     /// The mode numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| *mode as u8 == number)
+        match number {
+            1 => Some(Self::Stackable),
+            2 => Some(Self::First),
+            3 => Some(Self::Best),
+            _ => None,
+        }
     }
 
     /// The name in rule files.

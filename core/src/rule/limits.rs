@@ -33,8 +33,13 @@ impl OnLimit {
     pub const ALL: [Self; 2] = [Self::Clip, Self::Reject];
 
     /// The way numbered `number`.
+    #[inline(always)]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|way| *way as u8 == number)
+        match number {
+            1 => Some(Self::Clip),
+            2 => Some(Self::Reject),
+            _ => None,
+        }
     }
 
     /// The name in rule files.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rebate_core::{
     outcome::Reason,
     refusal::Refusal,
-    units::{Amount, AssetId, BasisPoints, OrderHash, UserKey},
+    units::{Amount, AssetId, BasisPoints, OrderHash, Tags, UserKey},
 };
 
 /// The definition, with room for every intermediate value.
@@ -63,21 +63,47 @@ fn quantities_are_written_as_their_numbers() {
 #[test]
 fn reasons_and_refusals_keep_their_numbers_and_names() {
     let reasons = Reason::ALL.map(|reason| (reason as u8, reason.to_string()));
-    assert_eq!(reasons, [(0, "Granted".into()), (1, "NotMatched".into()), (2, "NothingDue".into())]);
-    for reason in Reason::ALL {
-        assert_eq!(Reason::from_number(reason as u8), Some(reason));
+    let expected = [
+        (0, "Granted"),
+        (1, "NotMatched"),
+        (2, "NothingDue"),
+        (3, "LateForWindow"),
+        (4, "Holdout"),
+        (5, "UserLimit"),
+        (6, "BudgetSpent"),
+        (7, "GroupTaken"),
+        (8, "Excluded"),
+        (9, "VaultShort"),
+        (10, "Reversed"),
+    ];
+    assert_eq!(reasons, expected.map(|(number, name)| (number, name.to_string())));
+    for number in 0..=u8::MAX {
+        let known = Reason::from_number(number).map(|reason| reason as u8);
+        assert_eq!(known, (number <= 10).then_some(number));
     }
-    assert_eq!(Reason::from_number(3), None);
 
     let refusals = Refusal::ALL.map(|refusal| (refusal as u8, refusal.to_string()));
-    assert_eq!(
-        refusals,
-        [
-            (1, "ZeroAmount".into()),
-            (2, "TooLate".into()),
-            (3, "FromTheFuture".into()),
-            (4, "DuplicateOrder".into()),
-            (5, "AmountOverflow".into()),
-        ]
-    );
+    let expected = [
+        (1, "ZeroAmount"),
+        (2, "TooLate"),
+        (3, "FromTheFuture"),
+        (4, "DuplicateOrder"),
+        (5, "AmountOverflow"),
+        (6, "UnknownOrder"),
+        (7, "OverRefund"),
+        (8, "InsufficientBalance"),
+        (9, "NotRedeemable"),
+        (10, "StaleLink"),
+    ];
+    assert_eq!(refusals, expected.map(|(number, name)| (number, name.to_string())));
+}
+
+#[test]
+fn tags_meet_where_they_have_one_in_common_and_join_to_all_of_both() {
+    for (one, other, meet, both) in
+        [(0, 0, false, 0), (0b01, 0b10, false, 0b11), (0b11, 0b10, true, 0b11), (1 << 31, 1 << 31, true, 1 << 31)]
+    {
+        assert_eq!(Tags(one).meets(Tags(other)), meet, "{one:#b} and {other:#b}");
+        assert_eq!(Tags(one).with(Tags(other)), Tags(both), "{one:#b} and {other:#b}");
+    }
 }
