@@ -91,7 +91,7 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("OracleKeys", "The platform has as many oracle keys as it can have, or has this one already"),
     (
         "InvalidOrderPage",
-        "An order page has at least 8 slots, for a day that is neither closed nor too late nor more than 32 days ahead",
+        "An order page has at least 8 slots, a successor twice as many up to 1024, for a day that is neither closed nor too late nor more than 32 days ahead",
     ),
     (
         "UnknownOrder",

@@ -84,7 +84,7 @@ pub enum RebateError {
     #[msg("The platform has as many oracle keys as it can have, or has this one already")]
     OracleKeys = 37,
     #[msg(
-        "An order page has at least 8 slots, for a day that is neither closed nor too late nor more than 32 days ahead"
+        "An order page has at least 8 slots, a successor twice as many up to 1024, for a day that is neither closed nor too late nor more than 32 days ahead"
     )]
     InvalidOrderPage = 38,
     #[msg("The order that is refunded is not proved; prove it with open_refund, write_refund and prove_refund first")]

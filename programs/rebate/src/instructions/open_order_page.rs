@@ -11,6 +11,9 @@ use rebate_core::{order::page_limit, time::DAY, units::Day};
 /// The fewest slots a page can have.
 const MIN_SLOTS: u16 = 8;
 
+/// So many slots a successor can always have: pages double until there.
+const ENOUGH_SLOTS: usize = 1_024;
+
 /// How many days ahead pages can be opened.
 pub const DAYS_AHEAD: i64 = 32;
 
@@ -30,7 +33,8 @@ pub struct OpenOrderPage {
 
 /// - The page must not exist yet, and its day must be one that a record can still come for: not closed, no earlier than
 ///   `max_lateness` ago, and at most 32 days ahead.
-/// - A page but the first seals the one before it, which must be three quarters full: records then go into this one.
+/// - A page but the first seals the one before it, which must be three quarters full: records then go into this one. It has
+///   twice as many slots, up to 1 024: or anybody could make the pages of a day so many that no record could bring them all.
 pub fn handle(ctx: &mut Context<OpenOrderPage>, day: u32, shard: u16, number: u16, slots: u16) -> Result<()> {
     let before = ctx.remaining_accounts()?;
     let now = rebate_core::units::Timestamp(Clock::get()?.unix_timestamp);
@@ -52,6 +56,8 @@ pub fn handle(ctx: &mut Context<OpenOrderPage>, day: u32, shard: u16, number: u1
             let limit = page_limit(slot_count(&before));
             let nearly = limit.saturating_sub(limit / 4);
             require!(before.sealed == 0 && before.taken as usize >= nearly, RebateError::OrderPageInUse);
+            let least = slot_count(&before).saturating_mul(2).min(ENOUGH_SLOTS);
+            require!(usize::from(slots) >= least, RebateError::InvalidOrderPage);
             before.sealed = 1;
         }
         _ => return Err(RebateError::WrongAccounts.into()),
