@@ -1,6 +1,8 @@
 //! What the tests that cross folders share.
 
 pub mod artifacts;
+pub mod beside;
 pub mod database;
 pub mod platform;
+pub mod sound;
 pub mod token;

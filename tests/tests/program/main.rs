@@ -5,6 +5,7 @@ mod artifact;
 mod create_platform;
 mod idl;
 mod open_accounts;
+mod pages;
 mod publish_rule;
 mod record_payments;
 mod recorder;
