@@ -12,4 +12,3 @@ mod recorder;
 mod register_oracle_key;
 mod set_paused;
 mod signed_message;
-mod vault;
