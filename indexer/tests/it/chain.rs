@@ -5,13 +5,18 @@ use rebate_client::{
     address::{Addresses, PROGRAM, event_authority},
     block::{Block, InnerInstruction, Transaction},
     event::{
-        AssetEntry, EffectEntry, Event, OffsetEntry, OracleKeyRegistered, OutcomeEntry, PauseChanged, PaymentRecorded,
-        PlatformCreated, PredicateEntry, RuleDefinition, RulePublished, TAG,
+        AssetEntry, BalanceExpired, Claimed, EffectEntry, Event, LimitsEntry, OffsetEntry, OracleKeyRegistered,
+        OutcomeEntry, PauseChanged, PaymentRecorded, PlatformCreated, PredicateEntry, Redeemed, RefundRecorded,
+        RuleDefinition, RulePublished, TAG,
     },
 };
 use rebate_core::{
+    balance::{Balance, Balances},
     outcome::Reason,
-    rule::{Field, Operator},
+    refund::{Grant, RefundedOrder, Reversal},
+    rule::{Field, GroupMode, Operator},
+    units::{Amount, AssetId, RuleId, RuleVersion, Timestamp},
+    window::{Scope, Window},
 };
 use rebate_indexer::source::BlockRef;
 use solana_program::hash::{Hash, hash};
@@ -41,7 +46,14 @@ pub struct Chain {
 struct Platform {
     events: u64,
     payments: HashMap<[u8; 32], u64>,
-    balances: HashMap<[u8; 32], u64>,
+    balances: HashMap<[u8; 32], Balances>,
+    orders: HashMap<[u8; 32], (RefundedOrder, Vec<Grant>)>,
+}
+
+impl Platform {
+    fn balance(&mut self, user: [u8; 32], asset: u8) -> &mut Balance {
+        &mut self.balances.entry(user).or_default()[usize::from(asset) - 1]
+    }
 }
 
 pub fn key(number: u64) -> [u8; 32] {
@@ -179,7 +191,7 @@ impl Chain {
             timelock: 60,
             order_shards: 1,
             offsets: vec![OffsetEntry { from: 0, seconds: 28_800 }],
-            assets: vec![AssetEntry { name, kind: 1 }],
+            assets: vec![AssetEntry { name, kind: 1, expiry_months: 0, mint: [0; 32] }],
         }
     }
 
@@ -201,7 +213,18 @@ impl Chain {
         self.emit(&[Event::PauseChanged(event)]);
     }
 
+    /// What a platform's people, or anybody, decided: the event that `make` makes of its index and the chain's clock.
+    pub fn decide(&mut self, platform: [u8; 32], make: impl FnOnce(u64, i64) -> Event) {
+        let event = make(self.take_index(platform), self.now());
+        self.emit(&[event]);
+    }
+
     pub fn publish(&mut self, platform: [u8; 32], id: u16, version: u16, effective_at: i64) {
+        self.publish_for(platform, id, version, effective_at, 1);
+    }
+
+    /// A rule that grants `asset`.
+    pub fn publish_for(&mut self, platform: [u8; 32], id: u16, version: u16, effective_at: i64, asset: u8) {
         let condition = vec![PredicateEntry {
             clause: 0,
             negated: false,
@@ -216,8 +239,16 @@ impl Chain {
             priority: id,
             starts_at: 0,
             ends_at: 0,
-            condition: if id == GRANTING { Vec::new() } else { condition },
-            effect: EffectEntry::Fixed { asset: 1, amount: GRANT },
+            group: 0,
+            group_mode: GroupMode::Stackable as u8,
+            tags: 0,
+            excludes: 0,
+            condition: if id == IDLE { condition } else { Vec::new() },
+            window: Window::Lifetime as u8,
+            scope: Scope::User as u8,
+            effect: EffectEntry::Fixed { asset, amount: GRANT },
+            limits: LimitsEntry::none(),
+            holdout_bps: 0,
         };
         let event =
             RulePublished { journal_index: self.take_index(platform), at: self.now(), platform, effective_at, rule };
@@ -226,31 +257,52 @@ impl Chain {
 
     /// The event of a payment with two outcomes, one of them a grant.
     pub fn payment(&mut self, platform: [u8; 32], user: u64, amount: u64) -> PaymentRecorded {
+        self.payment_under(platform, user, amount, &[(GRANTING, 1, 1)])
+    }
+
+    /// The same, where each of `granting` grants: rule, version, asset.
+    pub fn payment_under(
+        &mut self,
+        platform: [u8; 32],
+        user: u64,
+        amount: u64,
+        granting: &[(u16, u16, u8)],
+    ) -> PaymentRecorded {
         let (journal_index, at, user) = (self.take_index(platform), self.now(), key(user));
         let state = self.platforms.entry(platform).or_default();
         let number = state.payments.entry(user).or_default();
         *number += 1;
-        let balance = state.balances.entry(user).or_default();
-        let before = *balance;
-        *balance += GRANT;
-        let after = *balance;
-        let granted = OutcomeEntry {
-            rule: GRANTING,
+        let number = *number;
+        let (mut outcomes, mut grants) = (Vec::new(), Vec::new());
+        for (rule, version, asset) in granting.iter().copied() {
+            let balance = state.balance(user, asset);
+            let before = balance.total().0;
+            balance.credit(Amount(GRANT)).unwrap();
+            let after = balance.total().0;
+            let reason = Reason::Granted as u8;
+            outcomes.push(OutcomeEntry { rule, version, reason, clause: 0, asset, amount: GRANT, before, after });
+            grants.push(Grant::new(RuleId(rule), RuleVersion(version), AssetId(asset), Amount(GRANT)));
+        }
+        let balance = state.balance(user, 1).total().0;
+        outcomes.push(OutcomeEntry {
+            rule: IDLE,
             version: 1,
-            reason: Reason::Granted as u8,
+            reason: Reason::NotMatched as u8,
             clause: 0,
             asset: 1,
-            amount: GRANT,
-            before,
-            after,
-        };
-        let idle = OutcomeEntry { rule: IDLE, reason: Reason::NotMatched as u8, amount: 0, before: after, ..granted };
+            amount: 0,
+            before: balance,
+            after: balance,
+        });
+        let order = key(u64::MAX - journal_index);
+        let paid = RefundedOrder { paid: Amount(amount), paid_at: Timestamp(at - 60), refunded: Amount(0) };
+        state.orders.insert(order, (paid, grants));
         PaymentRecorded {
             journal_index,
             at,
             platform,
             oracle: key(3),
-            order: key(u64::MAX - journal_index),
+            order,
             user,
             amount,
             paid_at: at - 60,
@@ -259,9 +311,78 @@ impl Chain {
             session: 0,
             tier: 255,
             segments: u32::MAX,
-            number: *number,
-            outcomes: vec![granted, idle],
+            number,
+            outcomes,
         }
+    }
+
+    /// The event of a refund of `amount` of a payment.
+    pub fn refund(&mut self, payment: &PaymentRecorded, amount: u64) -> RefundRecorded {
+        let PaymentRecorded { platform, user, order: of, .. } = *payment;
+        let (journal_index, at) = (self.take_index(platform), self.now());
+        let state = self.platforms.entry(platform).or_default();
+        let (order, grants) = state.orders.get_mut(&of).unwrap();
+        let balances = state.balances.entry(user).or_default();
+        let mut reversal = Reversal::default();
+        reversal.decide(Amount(amount), order, grants, balances).unwrap();
+        for outcome in reversal.outcomes() {
+            grants[outcome.slot].reversed.0 += outcome.amount.0;
+        }
+        order.refunded = reversal.refunded();
+        *balances = *reversal.balances();
+        let outcomes = reversal.outcomes().iter().map(|outcome| OutcomeEntry {
+            rule: outcome.rule.0,
+            version: outcome.version.0,
+            reason: outcome.reason as u8,
+            clause: outcome.clause,
+            asset: outcome.asset.0,
+            amount: outcome.amount.0,
+            before: outcome.before.0,
+            after: outcome.after.0,
+        });
+        RefundRecorded {
+            journal_index,
+            at,
+            platform,
+            oracle: key(3),
+            order: key(u64::MAX - journal_index),
+            of,
+            user,
+            amount,
+            paid_at: at - 30,
+            refunded: order.refunded.0,
+            outcomes: outcomes.collect(),
+        }
+    }
+
+    /// Takes `amount` from a balance, and says what it was and is.
+    fn debit(&mut self, platform: [u8; 32], user: u64, asset: u8, amount: u64) -> (u64, u64) {
+        let balance = self.platforms.entry(platform).or_default().balance(key(user), asset);
+        let before = balance.total().0;
+        assert_eq!(balance.debit(Amount(amount)).0, amount);
+        (before, balance.total().0)
+    }
+
+    pub fn redemption(&mut self, platform: [u8; 32], user: u64, asset: u8, amount: u64) -> Redeemed {
+        let (before, after) = self.debit(platform, user, asset, amount);
+        let (journal_index, at) = (self.take_index(platform), self.now());
+        let (order, redeemed_at) = (key(u64::MAX - journal_index), at - 10);
+        let (oracle, user) = (key(3), key(user));
+        Redeemed { journal_index, at, platform, oracle, order, user, asset, amount, redeemed_at, before, after }
+    }
+
+    pub fn expiry(&mut self, platform: [u8; 32], user: u64, asset: u8, amount: u64) -> BalanceExpired {
+        let (before, after) = self.debit(platform, user, asset, amount);
+        let (journal_index, at, user) = (self.take_index(platform), self.now(), key(user));
+        BalanceExpired { journal_index, at, platform, user, asset, amount, before, after }
+    }
+
+    /// A claim by the user's wallet `wallet`.
+    pub fn claim(&mut self, platform: [u8; 32], user: u64, asset: u8, amount: u64, wallet: [u8; 32]) -> Claimed {
+        let (before, after) = self.debit(platform, user, asset, amount);
+        let (journal_index, at, user) = (self.take_index(platform), self.now(), key(user));
+        let destination = key(77);
+        Claimed { journal_index, at, platform, user, wallet, asset, amount, before, after, destination }
     }
 
     /// A transaction with one payment.

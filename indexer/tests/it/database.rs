@@ -59,7 +59,7 @@ impl Database {
 
     /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
     pub async fn content(&self) -> String {
-        const TABLES: [&str; 14] = [
+        const TABLES: [&str; 20] = [
             "cursor",
             "transactions",
             "events",
@@ -67,9 +67,15 @@ impl Database {
             "platforms",
             "utc_offsets",
             "assets",
+            "vaults",
+            "order_shards",
             "oracle_keys",
             "rules",
             "payments",
+            "refunds",
+            "redemptions",
+            "wallet_links",
+            "claims",
             "outcomes",
             "entries",
             "users",

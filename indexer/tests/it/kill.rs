@@ -2,8 +2,8 @@
 
 use crate::{
     database::Database,
+    kinds::chain_of_everything,
     source::{Script, index, index_with},
-    writing::eventful_chain,
 };
 use rebate_indexer::Options;
 use sqlx::postgres::PgPoolOptions;
@@ -151,16 +151,17 @@ fn through(proxy: &Proxy, database: &Database) -> String {
 async fn index_with_cut(database: &Database, cut: Cut) -> bool {
     database
         .execute(
-            "DELETE FROM balances; DELETE FROM users; DELETE FROM entries; DELETE FROM outcomes; DELETE FROM payments;
-             DELETE FROM rules; DELETE FROM oracle_keys; DELETE FROM assets; DELETE FROM utc_offsets;
-             DELETE FROM platforms; DELETE FROM journals; DELETE FROM events; DELETE FROM transactions;
+            "DELETE FROM balances; DELETE FROM users; DELETE FROM entries; DELETE FROM outcomes; DELETE FROM claims;
+             DELETE FROM wallet_links; DELETE FROM redemptions; DELETE FROM refunds; DELETE FROM payments;
+             DELETE FROM rules; DELETE FROM oracle_keys; DELETE FROM vaults; DELETE FROM assets;
+             DELETE FROM order_shards; DELETE FROM utc_offsets; DELETE FROM platforms; DELETE FROM journals; DELETE FROM events; DELETE FROM transactions;
              DELETE FROM cursor",
         )
         .await;
     let proxy = Proxy::new(database, cut).await;
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy(&through(&proxy, database)).unwrap();
     let options = Options { blocks_at_once: 1, ..Options::default() };
-    index_with(pool, Script::of(&eventful_chain()), options).await.unwrap();
+    index_with(pool, Script::of(&chain_of_everything()), options).await.unwrap();
     let requests = proxy.requests.load(Ordering::SeqCst);
     assert!(requests > 60, "only {requests} requests came through the proxy");
     proxy.broken.load(Ordering::SeqCst)
@@ -169,7 +170,7 @@ async fn index_with_cut(database: &Database, cut: Cut) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_between_any_two_statements_loses_and_repeats_nothing() {
     let whole = Database::new().await;
-    index(&whole, Script::of(&eventful_chain())).await.unwrap();
+    index(&whole, Script::of(&chain_of_everything())).await.unwrap();
     let content = Arc::new(whole.content().await);
     let next = Arc::new(AtomicU32::new(1));
     let workers: Vec<_> = (0..3)

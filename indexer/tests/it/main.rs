@@ -4,6 +4,7 @@
 mod chain;
 mod database;
 mod kill;
+mod kinds;
 mod reading;
 mod rpc;
 mod schema;

@@ -84,7 +84,7 @@ async fn it_begins_at_the_slot_given_and_only_in_an_empty_database() {
     assert_eq!(cursor(&database, &chain).await, None);
 
     index_with(database.pool().clone(), Script::of(&chain), options(1)).await.unwrap();
-    assert_eq!(database.count("events").await, 15);
+    assert_eq!(database.count("events").await, 42);
     index_with(database.pool().clone(), Script::of(&chain), options(1_000)).await.unwrap();
     assert_eq!(cursor(&database, &chain).await, Some(chain.tip()));
 }

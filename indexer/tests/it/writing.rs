@@ -3,6 +3,7 @@
 use crate::{
     chain::{Chain, GRANT, GRANTING, IDLE, key},
     database::Database,
+    kinds::everything_else,
     source::{Script, index},
 };
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
@@ -44,6 +45,11 @@ pub fn eventful_chain() -> Chain {
     chain.publish(platform, GRANTING, 2, 1_800_000_000);
     chain.pay(platform, 3, 9);
     chain.seal();
+    let evening = chain.create_platform(3);
+    chain.publish(evening, GRANTING, 1, 0);
+    chain.publish(evening, IDLE, 1, 0);
+    chain.register_oracle(evening);
+    everything_else(&mut chain, evening);
     chain
 }
 
@@ -53,17 +59,23 @@ async fn what_events_say_is_in_the_tables() {
     index(&database, Script::of(&chain)).await.unwrap();
 
     let counts = [
-        ("events", 15),
-        ("platforms", 2),
-        ("assets", 2),
-        ("utc_offsets", 2),
-        ("oracle_keys", 1),
-        ("rules", 3),
-        ("payments", 6),
-        ("outcomes", 12),
-        ("entries", 6),
-        ("users", 3),
-        ("balances", 3),
+        ("events", 42),
+        ("platforms", 3),
+        ("assets", 4),
+        ("vaults", 1),
+        ("utc_offsets", 4),
+        ("order_shards", 4),
+        ("oracle_keys", 2),
+        ("rules", 6),
+        ("payments", 8),
+        ("refunds", 2),
+        ("redemptions", 1),
+        ("wallet_links", 1),
+        ("claims", 1),
+        ("outcomes", 21),
+        ("entries", 16),
+        ("users", 4),
+        ("balances", 5),
     ];
     for (table, count) in counts {
         assert_eq!(database.count(table).await, count, "{table}");
@@ -80,11 +92,13 @@ async fn what_events_say_is_in_the_tables() {
     assert_eq!((user.get::<i64, _>(1), user.get::<i64, _>(2)), (3, 3));
     assert_eq!(user.get::<String, _>(3), "1202");
     assert!(user.get::<bool, _>(4));
-    let rules: Vec<(i32, i32, i64, String, i64)> =
-        sqlx::query_as("SELECT rule, version, superseded_at, granted::text, grants FROM rules ORDER BY rule, version")
-            .fetch_all(database.pool())
-            .await
-            .unwrap();
+    let rules: Vec<(i32, i32, i64, String, i64)> = sqlx::query_as(
+        "SELECT rule, version, superseded_at, granted::text, grants FROM rules
+             WHERE platform = (SELECT address FROM platforms WHERE id = 1) ORDER BY rule, version",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
     assert_eq!(
         rules,
         [
@@ -95,7 +109,7 @@ async fn what_events_say_is_in_the_tables() {
     );
     let paused: Vec<(bool,)> =
         sqlx::query_as("SELECT paused FROM platforms ORDER BY id").fetch_all(database.pool()).await.unwrap();
-    assert_eq!(paused, [(false,), (true,)]);
+    assert_eq!(paused, [(false,), (true,), (false,)]);
     let (amount, streamer, segments): (String, String, i64) =
         sqlx::query_as("SELECT amount::text, streamer::text, segments FROM payments WHERE user_key = $1")
             .bind(key(2).as_slice())
@@ -128,7 +142,7 @@ async fn how_blocks_are_put_together_makes_no_difference() {
     index(&one_by_one, Script::of(&chain)).await.unwrap();
     let at_once = Database::new().await;
     let written = writer(&at_once, &chain).write(&Stretch::of(None, &chain.blocks).unwrap()).await.unwrap();
-    assert_eq!(written, Written { events: 15 });
+    assert_eq!(written, Written { events: 42 });
     assert_eq!(at_once.content().await, one_by_one.content().await);
 }
 
@@ -437,5 +451,5 @@ async fn a_full_disk_is_named_and_nothing_is_half_done() {
 
     database.execute("DROP TRIGGER fill ON entries").await;
     index(&database, Script::of(&chain)).await.unwrap();
-    assert_eq!(database.count("entries").await, 6);
+    assert_eq!(database.count("entries").await, 16);
 }
