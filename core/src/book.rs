@@ -51,13 +51,14 @@ pub fn succeed(rules: &mut [Rule], new: &mut Rule) -> Result<usize, NotNext> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NothingToEnd;
 
-/// Ends the last version of a rule for payments from `ends_at` on, and returns it.
+/// Ends the last version of a rule for payments from `ends_at` on, which is not 0, and returns it.
 ///
 /// # Errors
 /// [`NothingToEnd`]; nothing was changed.
 pub fn end(rules: &mut [Rule], id: RuleId, ends_at: Timestamp) -> Result<RuleVersion, NothingToEnd> {
     let last = rules.iter_mut().filter(|rule| rule.id == id).max_by_key(|rule| rule.version).ok_or(NothingToEnd)?;
-    if last.end().is_some_and(|end| end <= ends_at) {
+    // At 0 it would be open again.
+    if ends_at.0 == 0 || last.end().is_some_and(|end| end <= ends_at) {
         return Err(NothingToEnd);
     }
     last.superseded_at = ends_at;
@@ -82,7 +83,8 @@ pub fn is_closable(counters: &Counters, rules: &[Rule], offsets: &[UtcOffset], o
         return true;
     }
     // The earliest that a payment can still be made at, by any clock the table knows.
-    let earliest = LocalTime::at(Timestamp(midnight.0.saturating_sub(2 * i64::from(MAX_OFFSET))), offsets);
+    const AROUND: i64 = 2 * MAX_OFFSET as i64;
+    let earliest = LocalTime::at(Timestamp(midnight.0.saturating_sub(AROUND)), offsets);
     let streak_is_over = counters.streak == 0 || counters.streak_day.0 < earliest.day().0.saturating_sub(1);
     versions.all(|rule| {
         let window_is_over = match rule.window() {

@@ -145,6 +145,7 @@ impl Records<'_> {
     /// # Errors
     /// If the bytes are no record of this kind, or go on after the last one.
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "the caller says at each record which kind it takes")]
     pub fn next<R: Record>(&mut self) -> Result<Option<R>, InvalidMessage> {
         let Some(left) = self.left.checked_sub(1) else {
             return if self.bytes.0.is_empty() { Ok(None) } else { Err(InvalidMessage::TrailingBytes) };

@@ -6,12 +6,12 @@ use crate::{
 };
 use proptest::prelude::*;
 use rebate_core::{
-    book::{NotNext, is_over, succeed},
+    book::{NotNext, NothingToEnd, end, is_over, succeed},
     outcome::Reason,
     payment::Payment,
     rule::{Definition, GroupMode, Rule},
     time::DAY,
-    units::{Amount, GroupId, OrderHash, RuleVersion, Timestamp},
+    units::{Amount, GroupId, OrderHash, RuleId, RuleVersion, Timestamp},
     window::{Scope, Window},
 };
 
@@ -59,6 +59,59 @@ fn a_version_takes_effect_no_earlier_than_the_one_before() {
         let in_force = rules.iter().filter(|rule| rule.in_force(Timestamp(at))).map(|rule| rule.version.0);
         assert_eq!(in_force.collect::<Vec<_>>(), expected, "at {at}");
     }
+}
+
+#[test]
+fn a_version_that_is_for_ever_succeeds_none() {
+    let mut rules = vec![published(&SOUND)];
+    let before = rules.clone();
+    assert_eq!(add(&mut rules, &version(2), 0), Err(NotNext::TooEarly), "both would pay, at every time");
+    assert_eq!(rules, before);
+    assert_eq!(add(&mut rules, &version(2), 1), Ok(1));
+}
+
+#[test]
+fn a_rule_can_be_ended_without_a_successor_and_earlier_than_by_itself() {
+    let mut rules = Vec::new();
+    assert_eq!(end(&mut rules, RuleId(1), Timestamp(100)), Err(NothingToEnd));
+    add(&mut rules, &Definition { ends_at: Timestamp(500), ..version(1) }, 50).unwrap();
+    add(&mut rules, &always(2, fixed(1, 5)), 0).unwrap();
+    let before = rules.clone();
+    for ends_at in [500, 501, i64::MAX] {
+        assert_eq!(end(&mut rules, RuleId(1), Timestamp(ends_at)), Err(NothingToEnd), "at {ends_at} it has ended");
+    }
+    assert_eq!(rules, before, "nothing was changed");
+    assert_eq!(end(&mut rules, RuleId(1), Timestamp(400)), Ok(RuleVersion(1)));
+    assert_eq!((rules[0].end(), rules[1].end()), (Some(Timestamp(400)), None));
+    assert!(rules[0].in_force(Timestamp(399)) && !rules[0].in_force(Timestamp(400)));
+    assert_eq!(end(&mut rules, RuleId(1), Timestamp(400)), Err(NothingToEnd), "a rule ends once");
+    assert_eq!(end(&mut rules, RuleId(1), Timestamp(300)), Ok(RuleVersion(1)), "or earlier");
+    assert_eq!(end(&mut rules, RuleId(1), Timestamp(0)), Err(NothingToEnd), "0 is no end");
+    assert_eq!(rules[0].end(), Some(Timestamp(300)));
+}
+
+#[test]
+fn only_the_last_version_is_ended() {
+    let mut rules = Vec::new();
+    add(&mut rules, &version(1), 50).unwrap();
+    add(&mut rules, &version(2), 100).unwrap();
+    assert_eq!(end(&mut rules, RuleId(1), Timestamp(200)), Ok(RuleVersion(2)));
+    assert_eq!((rules[0].end(), rules[1].end()), (Some(Timestamp(100)), Some(Timestamp(200))));
+}
+
+#[test]
+fn a_version_that_was_ended_stays_so_when_a_later_one_succeeds_it() {
+    let mut rules = Vec::new();
+    add(&mut rules, &version(1), 50).unwrap();
+    end(&mut rules, RuleId(1), Timestamp(100)).unwrap();
+    add(&mut rules, &version(2), 200).unwrap();
+    assert_eq!((rules[0].end(), rules[1].end()), (Some(Timestamp(100)), None));
+    assert!(!rules.iter().any(|rule| rule.in_force(Timestamp(150))), "between the two there is none");
+    let mut rules = Vec::new();
+    add(&mut rules, &version(1), 50).unwrap();
+    end(&mut rules, RuleId(1), Timestamp(300)).unwrap();
+    add(&mut rules, &version(2), 200).unwrap();
+    assert_eq!(rules[0].end(), Some(Timestamp(200)), "and one that was to end later ends there");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Evaluating payments: what is granted is what moves, and nothing else does.
 
 use crate::{
-    given::{NOON, always, amounts, fixed, key, payment, payments, published, ratio, when},
+    given::{NOON, always, amounts, fixed, key, payment, payments, published, ratio, rewards, when},
     histories::{Draft, books},
     platform::Platform,
 };
-use proptest::prelude::*;
+use proptest::{collection::vec, option, prelude::*};
 use rebate_core::{
     balance::{Balance, Balances},
     counters::Counters,
@@ -56,9 +56,13 @@ fn first(payment: &Payment, rules: &mut [Rule]) -> Result<Vec<Outcome>, Stop> {
     run(payment, rules, 1, &mut Balances::default(), &mut Everywhere::empty())
 }
 
-/// Up to nine sound rules, some of them in force only for a while, in order of evaluation.
+/// Up to nine sound rules, some of them in force only for a while, in order of evaluation; a third of the books grants any
+/// numbers.
 fn rule_books() -> impl Strategy<Value = Vec<Rule>> {
-    books(9).prop_map(|drafts| {
+    (books(9), option::weighted(0.3, vec(rewards(3), 9))).prop_map(|(mut drafts, rewards)| {
+        for (draft, reward) in drafts.iter_mut().zip(rewards.into_iter().flatten()) {
+            draft.reward = reward;
+        }
         let mut rules: Vec<_> = drafts.iter().map(Draft::definition).map(|one| published(&one)).collect();
         rules.sort_by_key(Rule::order);
         rules
@@ -156,7 +160,7 @@ proptest! {
 
     #[test]
     fn what_a_rule_granted_in_all_is_the_sum_of_its_grants(
-        paid in prop::collection::vec(1..1_000_000u64, 0..20), mut rules in rule_books(),
+        paid in vec(1..1_000_000u64, 0..20), mut rules in rule_books(),
     ) {
         let (mut balances, mut counters) = (Balances::default(), Everywhere::empty());
         let mut granted = vec![(0u128, 0u64); rules.len()];
@@ -176,7 +180,7 @@ proptest! {
 
     #[test]
     fn where_a_rules_counters_stand_does_not_matter(
-        paid in prop::collection::vec((1..2_000u64, 0..3u64), 1..8), rules in rule_books(), keys in any::<[u8; 12]>(),
+        paid in vec((1..2_000u64, 0..3u64), 1..8), rules in rule_books(), keys in any::<[u8; 12]>(),
     ) {
         let sorted = |counters: &Everywhere| {
             counters.clone().0.map(|mut place| {
@@ -408,7 +412,7 @@ fn a_rule_in_force_needs_the_counters_of_its_scope_and_one_that_is_not_does_not(
             streamer: streamer.then_some(&mut others[..]),
             session: session.then_some(&mut more[..]),
         };
-        let mut decide = |payment: &Payment| {
+        let decide = |payment: &Payment| {
             Evaluation::default().decide(payment, &context(&rules, 1), &Balances::default(), &counters)
         };
         assert_eq!(decide(&payment("A1", 1, 1)), Err(Stop::MissingCounters(RuleId(4), scope)));

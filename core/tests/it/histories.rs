@@ -305,7 +305,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Time zones on whole and other hours, with and without a change on the way, and one that goes back over midnight.
-fn time_zones() -> impl Strategy<Value = Vec<UtcOffset>> {
+pub fn time_zones() -> impl Strategy<Value = Vec<UtcOffset>> {
     let row = |from: i64, hours: i32, minutes: i32| UtcOffset::new(Timestamp(from), hours * 3_600 + minutes * 60);
     let zones = vec![
         vec![],

@@ -6,6 +6,7 @@
 mod admission;
 mod balance;
 mod book;
+mod closing;
 mod condition;
 mod counters;
 mod effect;

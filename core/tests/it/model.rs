@@ -149,12 +149,13 @@ impl Local {
         let day = seconds.div_euclid(86_400);
         let (mut year, mut month, mut left) = (1970, 1, day);
         assert!(left >= 0, "no history begins before 1970");
+        while left >= 337 + days_of(year, 2) {
+            left -= 337 + days_of(year, 2);
+            year += 1;
+        }
         while left >= days_of(year, month) {
             left -= days_of(year, month);
             month += 1;
-            if month == 13 {
-                (year, month) = (year + 1, 1);
-            }
         }
         Self { day, hour: seconds.rem_euclid(86_400) / 3_600, year, month, day_of_month: left + 1 }
     }
@@ -331,8 +332,9 @@ impl Model {
 
     /// The period that now lies in.
     fn period(&self, asset: u8) -> i128 {
+        let Some(months) = self.months.get(&asset) else { return 0 };
         let now = Local::at(self.now, &self.offsets);
-        self.months.get(&asset).map_or(0, |months| (now.year * 12 + now.month - 1) / months)
+        (now.year * 12 + now.month - 1) / months
     }
 
     fn pocket(&mut self, user: UserKey, asset: u8) -> &mut Pocket {
@@ -551,7 +553,7 @@ impl Model {
             }
             Effect::Streak { days, amount, recurring, .. } => {
                 let days = u128::from(days);
-                let reached = if recurring { count.streak % days == 0 } else { count.streak == days };
+                let reached = if recurring { count.streak.is_multiple_of(days) } else { count.streak == days };
                 if lengthened && reached { u128::from(amount.0) } else { 0 }
             }
         };

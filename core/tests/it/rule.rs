@@ -1,6 +1,9 @@
 //! Which definitions are rules, and when a rule is in force.
 
-use crate::given::{NOON, UNLIMITED, always, fixed, multiplier, per_user, published, ratio, step, streak, tiers, when};
+use crate::given::{
+    NOON, UNLIMITED, always, conditions, fixed, multiplier, per_user, published, ratio, rewards, step, streak, tiers,
+    when,
+};
 use proptest::{option, prelude::*};
 use rebate_core::{
     rule::{
@@ -284,6 +287,17 @@ fn a_published_rule_says_what_its_definition_said() {
         assert_eq!((rule.granted, rule.grants, rule.reversed), (Amount(0), 0, Amount(0)));
         assert_eq!((rule.budget_spent, rule.budget_grants), (Amount(0), 0));
         assert_eq!((rule.epoch, rule.has_siblings), (RuleVersion(3), 0));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_sound_effect_and_condition_is_published_as_it_was_defined(reward in rewards(8), condition in conditions(12)) {
+        let definition = Definition { condition: &condition, ..always(1, reward.effect()) };
+        prop_assert_eq!(definition.check(), Ok(()));
+        let rule = published(&definition);
+        prop_assert_eq!((rule.effect(), rule.condition()), (Some(reward.effect()), &condition[..]));
+        prop_assert_eq!(rule.asset(), reward.effect().asset());
     }
 }
 

@@ -100,7 +100,7 @@ fn by_definition(mode: TierMode, steps: &[Step], spend: u64) -> Result<u64, Over
     let reached = || steps.iter().filter(|step| step.threshold.0 <= spend);
     let sum: u128 = match mode {
         TierMode::Fixed => reached().map(|step| u128::from(step.value)).sum(),
-        TierMode::Slab => reached().last().map_or(0, |step| u128::from(spend) * u128::from(step.value) / 10_000),
+        TierMode::Slab => reached().next_back().map_or(0, |step| u128::from(spend) * u128::from(step.value) / 10_000),
         TierMode::Marginal => {
             let ends = steps.iter().skip(1).map(|step| step.threshold.0).chain([u64::MAX]);
             let parts = steps.iter().zip(ends).map(|(step, end)| {
