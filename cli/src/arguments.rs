@@ -31,6 +31,8 @@ pub enum Command {
     Rule(RuleCommand),
     /// Sign payments as the oracle and submit them.
     Pay(PayArguments),
+    /// Run a payments file under a rule file, without a chain, and print what every record comes to.
+    Simulate(SimulateArguments),
     /// Measure what it costs and how fast it is.
     Bench(BenchArguments),
 }
@@ -68,6 +70,24 @@ pub struct DemoArguments {
     /// Where the API listens; a free port if this one is taken.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+}
+
+/// `rebate simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArguments {
+    /// The rule file.
+    #[arg(long)]
+    pub rules: PathBuf,
+    /// The records, one JSON object a line; - for standard input.
+    #[arg(long)]
+    pub payments: PathBuf,
+    /// The file with the platform's secret, which user ids are hashed with: it decides who is in a rule's control group.
+    /// Without it, user keys are the plain SHA-256 of the ids.
+    #[arg(long)]
+    pub platform_secret_file: Option<PathBuf>,
+    /// Where the outcomes go, one JSON object a line; standard output otherwise.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
 }
 
 /// `rebate bench`.

@@ -11,6 +11,7 @@ pub mod platform;
 pub mod rule;
 pub mod rule_file;
 pub mod run;
+pub mod simulate;
 pub mod span;
 pub mod stage;
 mod wording;

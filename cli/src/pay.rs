@@ -82,7 +82,7 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
 }
 
 /// The platform's secret.
-fn secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn secret(path: &Path) -> anyhow::Result<Vec<u8>> {
     let secret =
         fs::read(path).with_context(|| format!("cannot read the platform's secret from {}", path.display()))?;
     // With an empty one, user keys would be as good as unkeyed, and nobody would notice.

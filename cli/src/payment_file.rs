@@ -148,7 +148,7 @@ fn record(line: &str) -> Result<Record, String> {
 }
 
 /// The reader's message; it counts lines within the one line it was given.
-fn said(error: &serde_json::Error) -> String {
+pub(crate) fn said(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.split_once(" at line 1 column ") {
         Some((what, column)) => format!("{}, at column {column}", wording::plain(what)),

@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    bench, demo, keys, pay, platform, rule,
+    bench, demo, keys, pay, platform, rule, simulate,
 };
 
 /// Does what the arguments say.
@@ -16,6 +16,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Platform(command) => platform::run(command).await,
         Command::Rule(command) => rule::run(command).await,
         Command::Pay(arguments) => pay::run(arguments).await,
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments).await,
     }
 }

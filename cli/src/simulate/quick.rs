@@ -1,0 +1,262 @@
+//! Lines as programs write them: one JSON object, in any order of its keys, texts without escapes, whole numbers.
+
+use super::{
+    moment::Moments,
+    record::{PaymentLine, Record, RedemptionLine, RefundLine},
+};
+use rebate_core::units::{Amount, AssetId, Timestamp};
+use std::borrow::Cow;
+
+/// The line, or `None` if it is wrong or unusual.
+#[inline]
+pub fn read<'a>(line: &'a [u8], moments: &mut Moments) -> Option<Record<'a>> {
+    let mut cursor = Cursor(line);
+    let mut keys = Keys::default();
+    cursor.expect(b'{')?;
+    loop {
+        cursor.spaces();
+        let key = cursor.text()?;
+        cursor.spaces();
+        cursor.expect(b':')?;
+        cursor.spaces();
+        keys.read(key, &mut cursor, moments)?;
+        cursor.spaces();
+        match cursor.next()? {
+            b',' => {}
+            b'}' => break,
+            _ => return None,
+        }
+    }
+    if !cursor.0.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\t')) {
+        return None;
+    }
+    keys.record()
+}
+
+macro_rules! keys {
+    ($($name:ident = $bit:literal),*) => {
+        $(const $name: u16 = 1 << $bit;)*
+    };
+}
+
+keys!(
+    KIND = 0,
+    ORDER = 1,
+    USER = 2,
+    AMOUNT = 3,
+    PAID_AT = 4,
+    PRODUCT = 5,
+    STREAMER = 6,
+    SESSION = 7,
+    TIER = 8,
+    SEGMENTS = 9,
+    OF = 10,
+    ASSET = 11
+);
+
+/// What the keys seen so far say.
+#[derive(Default)]
+struct Keys<'a> {
+    seen: u16,
+    kind: &'a [u8],
+    order: &'a [u8],
+    user: &'a [u8],
+    of: &'a [u8],
+    streamer: &'a [u8],
+    session: &'a [u8],
+    amount: u64,
+    paid_at: Timestamp,
+    segments: u32,
+    product: u16,
+    tier: u8,
+    asset: u8,
+}
+
+impl<'a> Keys<'a> {
+    #[inline]
+    fn read(&mut self, key: &[u8], cursor: &mut Cursor<'a>, moments: &mut Moments) -> Option<()> {
+        let bit = match key {
+            b"kind" => {
+                self.kind = cursor.text()?;
+                KIND
+            }
+            b"order" => {
+                self.order = cursor.named()?;
+                ORDER
+            }
+            b"user" => {
+                self.user = cursor.named()?;
+                USER
+            }
+            b"amount" => {
+                self.amount = cursor.number()?;
+                AMOUNT
+            }
+            b"paid_at" => {
+                self.paid_at = moments.quick(cursor.text()?)?;
+                PAID_AT
+            }
+            b"product" => {
+                self.product = u16::try_from(cursor.number()?).ok()?;
+                PRODUCT
+            }
+            b"streamer" => {
+                self.streamer = cursor.text()?;
+                STREAMER
+            }
+            b"session" => {
+                self.session = cursor.text()?;
+                SESSION
+            }
+            b"tier" => {
+                self.tier = u8::try_from(cursor.number()?).ok()?;
+                TIER
+            }
+            b"segments" => {
+                self.segments = u32::try_from(cursor.number()?).ok()?;
+                SEGMENTS
+            }
+            b"of" => {
+                self.of = cursor.named()?;
+                OF
+            }
+            b"asset" => {
+                self.asset = u8::try_from(cursor.number()?).ok()?;
+                ASSET
+            }
+            _ => return None,
+        };
+        // A key that is there twice is for the other reader to tell.
+        let new = self.seen & bit == 0;
+        self.seen |= bit;
+        new.then_some(())
+    }
+
+    #[inline]
+    fn record(self) -> Option<Record<'a>> {
+        const NEEDED: u16 = KIND | ORDER | USER | AMOUNT | PAID_AT;
+        let optional = PRODUCT | STREAMER | SESSION | TIER | SEGMENTS;
+        let amount = Amount(self.amount);
+        match self.kind {
+            b"payment" if self.seen & !optional == NEEDED => Some(Record::Payment(PaymentLine {
+                order: Cow::Borrowed(self.order),
+                user: Cow::Borrowed(self.user),
+                amount,
+                paid_at: self.paid_at,
+                product: self.product,
+                streamer: Cow::Borrowed(self.streamer),
+                session: Cow::Borrowed(self.session),
+                tier: self.tier,
+                segments: self.segments,
+            })),
+            b"refund" if self.seen == (KIND | ORDER | OF | AMOUNT | PAID_AT) => Some(Record::Refund(RefundLine {
+                order: Cow::Borrowed(self.order),
+                of: Cow::Borrowed(self.of),
+                amount,
+                paid_at: self.paid_at,
+            })),
+            b"redemption" if self.seen == NEEDED | ASSET => Some(Record::Redemption(RedemptionLine {
+                order: Cow::Borrowed(self.order),
+                user: Cow::Borrowed(self.user),
+                asset: AssetId(self.asset),
+                amount,
+                paid_at: self.paid_at,
+            })),
+            _ => None,
+        }
+    }
+}
+
+/// What is left of the line.
+struct Cursor<'a>(&'a [u8]);
+
+/// Eight times the same byte.
+const fn eight(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+
+    #[inline]
+    fn spaces(&mut self) {
+        while let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+    }
+
+    /// A text in quotes without escapes and control characters.
+    #[inline]
+    fn text(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let mut length = 0usize;
+        let mut rest = self.0;
+        // Eight bytes at a time, until one is a quote or something unusual. In each step the lowest bit set is exact.
+        while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
+            let chunk = u64::from_le_bytes(*chunk);
+            let zero = |word: u64| word.wrapping_sub(eight(0x01)) & !word;
+            let found =
+                zero(chunk ^ eight(b'"')) | zero(chunk ^ eight(b'\\')) | chunk.wrapping_sub(eight(0x20)) | chunk;
+            let found = found & eight(0x80);
+            if found != 0 {
+                length = length.wrapping_add((found.trailing_zeros() / 8) as usize);
+                return self.end(length);
+            }
+            length = length.wrapping_add(8);
+            rest = behind;
+        }
+        self.end(length)
+    }
+
+    /// The text of at least `length` bytes.
+    #[inline]
+    fn end(&mut self, length: usize) -> Option<&'a [u8]> {
+        let mut length = length;
+        let mut ascii = true;
+        loop {
+            match *self.0.get(length)? {
+                b'"' => break,
+                b'\\' | ..0x20 => return None,
+                byte => ascii &= byte.is_ascii(),
+            }
+            length = length.wrapping_add(1);
+        }
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest.get(1..)?;
+        (ascii || str::from_utf8(text).is_ok()).then_some(text)
+    }
+
+    /// A text that is not empty.
+    #[inline]
+    fn named(&mut self) -> Option<&'a [u8]> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
+    /// A whole number of at most 19 digits, which fits.
+    #[inline]
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0u64;
+        let mut length = 0usize;
+        while let Some(digit) = self.0.get(length).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            length = length.wrapping_add(1);
+        }
+        let (digits, rest) = self.0.split_at_checked(length)?;
+        // No number begins with a zero but zero itself; fractions and exponents are for the other reader.
+        if !(1..=19).contains(&length) || matches!(digits, [b'0', _, ..]) {
+            return None;
+        }
+        self.0 = rest;
+        Some(number)
+    }
+}
