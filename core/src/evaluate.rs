@@ -186,7 +186,7 @@ impl Evaluation {
                     if rolled != stored && (counted || periodic || found.is_some()) {
                         let place = match found {
                             Some((place, _)) => place,
-                            None => self.room(brought, scope).ok_or(Stop::NoRoom(rule.id, scope))?,
+                            None => self.room(brought, scope, context.rules).ok_or(Stop::NoRoom(rule.id, scope))?,
                         };
                         self.changes.push(Change { outcome, scope, place, counters: rolled });
                     }
@@ -216,14 +216,14 @@ impl Evaluation {
         Ok(multipliers)
     }
 
-    /// A free place among `brought` that no earlier rule of this evaluation has.
-    fn room(&self, brought: &[Counters], scope: Scope) -> Option<usize> {
+    /// A place among `brought` that no earlier rule of this evaluation has: a free one, or else one of a rule that left the
+    /// book, which never comes back.
+    fn room(&self, brought: &[Counters], scope: Scope, rules: &[Rule]) -> Option<usize> {
         let taken = |place: usize| self.changes.iter().any(|change| change.scope == scope && change.place == place);
-        brought
-            .iter()
-            .enumerate()
-            .find(|(place, counters)| counters.is_free() && !taken(*place))
-            .map(|(place, _)| place)
+        let mut places = brought.iter().enumerate().filter(|(place, _)| !taken(*place));
+        let free = places.clone().find(|(_, counters)| counters.is_free());
+        let place = free.or_else(|| places.find(|(_, counters)| rules.iter().all(|rule| rule.id != counters.rule)));
+        place.map(|(place, _)| place)
     }
 
     /// Step 3: of a group with the mode `first` or `best`, one candidate is left.
