@@ -2,24 +2,25 @@
 
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
-use crate::platform::{TestPlatform, always, asset};
+use crate::platform::{TestPlatform, always, asset, payment};
 use rebate_client::{
     account::{Asset, AssetKind},
     address::Addresses,
-    chain::{SubmitError, embedded::Executed},
-    event::{AssetEntry, EffectEntry},
+    chain::{ReadAccounts, SubmitError, embedded::Executed},
+    event::{AssetEntry, EffectEntry, RuleDefinition},
     instruction::{self, Token},
     platform_id,
 };
 use rebate_core::{
+    payment::Payment,
     units::{Amount, AssetId, Timestamp},
     wallet::WalletLink,
 };
 use solana_keypair::Keypair;
-use solana_program::{instruction::Instruction, pubkey::Pubkey, rent::Rent};
+use solana_program::{instruction::Instruction, program_error::ProgramError, pubkey::Pubkey, rent::Rent};
 use solana_signer::Signer;
 use spl_token_2022_interface::{
-    extension::{ExtensionType, StateWithExtensions},
+    extension::{BaseStateWithExtensions, ExtensionType, StateWithExtensions},
     instruction as token,
     state::{Account, Mint},
 };
@@ -40,27 +41,28 @@ pub struct TestToken {
     pub issuer: Keypair,
 }
 
-/// What initialises one extension of a mint.
-pub type Extend<'a> = (ExtensionType, &'a dyn Fn(&Pubkey, &Pubkey) -> Instruction);
+/// An extension, and what initialises it for a mint that its issuer has authority over.
+pub type Extension = (ExtensionType, fn(&Pubkey, &Pubkey) -> Result<Instruction, ProgramError>);
 
 impl TestToken {
     /// A mint of `program` without extensions.
     pub fn new(platform: &TestPlatform, program: Pubkey) -> Self {
-        Self::extended(platform, program, &[])
+        Self::at(platform, program, &Keypair::new(), &[])
     }
 
-    /// A mint with extensions, each initialised by what is made of the mint's address and the issuer's.
-    pub fn extended(platform: &TestPlatform, program: Pubkey, extensions: &[Extend<'_>]) -> Self {
-        Self::at(platform, program, &Keypair::new(), extensions)
+    /// A mint of Token-2022.
+    pub fn extended(platform: &TestPlatform, extensions: &[Extension]) -> Self {
+        Self::at(platform, TOKEN_2022, &Keypair::new(), extensions)
     }
 
-    /// The same at a given address.
-    pub fn at(platform: &TestPlatform, program: Pubkey, mint: &Keypair, extensions: &[Extend<'_>]) -> Self {
+    /// A mint at a given address.
+    pub fn at(platform: &TestPlatform, program: Pubkey, mint: &Keypair, extensions: &[Extension]) -> Self {
         let (address, issuer) = (mint.pubkey(), Keypair::new());
         let types: Vec<_> = extensions.iter().map(|(kind, _)| *kind).collect();
         let space = ExtensionType::try_calculate_account_len::<Mint>(&types).expect("extensions of a mint");
         let mut instructions = vec![allocate(platform, &address, space, &program)];
-        instructions.extend(extensions.iter().map(|(_, extend)| extend(&address, &issuer.pubkey())));
+        instructions
+            .extend(extensions.iter().map(|(_, extend)| extend(&address, &issuer.pubkey()).expect("an extension")));
         let initialize =
             token::initialize_mint2(&program, &address, &issuer.pubkey(), Some(&issuer.pubkey()), DECIMALS);
         instructions.push(initialize.expect("a mint"));
@@ -80,9 +82,9 @@ impl TestToken {
         let address = account.pubkey();
         let mint = platform.data(&self.token.mint).expect("the mint");
         let mint = StateWithExtensions::<Mint>::unpack(&mint).expect("a mint");
-        let extensions = spl_token_2022_interface::extension::BaseStateWithExtensions::get_extension_types(&mint);
-        let needed = ExtensionType::get_required_init_account_extensions(&extensions.expect("extensions"));
-        let space = ExtensionType::try_calculate_account_len::<Account>(&needed).expect("a size");
+        let fee = mint.get_extension_types().expect("extensions").contains(&ExtensionType::TransferFeeConfig);
+        let needed: &[_] = if fee { &[ExtensionType::TransferFeeAmount] } else { &[] };
+        let space = ExtensionType::try_calculate_account_len::<Account>(needed).expect("a size");
         let program = &self.token.program;
         let initialize = token::initialize_account3(program, &address, &self.token.mint, owner);
         let instructions = [allocate(platform, &address, space, program), initialize.expect("an account")];
@@ -110,7 +112,7 @@ impl TestToken {
     }
 
     /// Runs an instruction of the issuer.
-    pub fn issue<E: std::fmt::Debug>(&self, platform: &TestPlatform, instruction: Result<Instruction, E>) {
+    pub fn issue(&self, platform: &TestPlatform, instruction: Result<Instruction, ProgramError>) {
         platform.run(&[instruction.expect("an instruction")], &[&self.issuer]).expect("the issuer may");
     }
 
@@ -138,15 +140,26 @@ pub struct TokenPlatform {
 /// The token asset of a [`TokenPlatform`].
 pub const COIN: AssetId = AssetId(2);
 
+/// Everybody gets as much of asset 2 as they pay.
+pub fn one_for_one() -> RuleDefinition {
+    always(1, EffectEntry::Ratio { asset: COIN.0, bps: 10_000, min: 0, max: 0 })
+}
+
 impl TokenPlatform {
-    /// With a mint of `program` without extensions, an open vault, and a rule by which everybody gets asset 2 for what they
-    /// pay, one for one.
+    /// With a mint of `program` without extensions, an open vault, and [`one_for_one`].
     pub fn start(program: Pubkey) -> Self {
-        let unopened = Self::without_vault(|platform| TestToken::new(platform, program));
-        unopened.open_vault().expect("a vault");
-        let effect = EffectEntry::Ratio { asset: COIN.0, bps: 10_000, min: 0, max: 0 };
-        unopened.platform.publish(&always(1, effect), 0).expect("a rule");
-        unopened
+        Self::granting(|platform| TestToken::new(platform, program), 0, &one_for_one())
+    }
+
+    /// With an open vault of `coin`, which expires by periods of so many months, and a rule.
+    pub fn granting(coin: impl FnOnce(&TestPlatform) -> TestToken, expiry_months: u8, rule: &RuleDefinition) -> Self {
+        let platform = TestPlatform::start();
+        let coin = coin(&platform);
+        let opened = Self { platform, coin };
+        opened.add_asset(&AssetEntry { expiry_months, ..opened.coin.entry("coin") }, 0);
+        opened.open_vault().expect("a vault");
+        opened.platform.publish(rule, 0).expect("a rule");
+        opened
     }
 
     /// With the asset, without its vault and without rules.
@@ -154,14 +167,14 @@ impl TokenPlatform {
         let platform = TestPlatform::start();
         let coin = coin(&platform);
         let unopened = Self { platform, coin };
-        unopened.add_asset(unopened.coin.entry("coin"));
+        unopened.add_asset(&unopened.coin.entry("coin"), 0);
         unopened
     }
 
-    /// Adds an asset.
-    pub fn add_asset(&self, entry: AssetEntry) {
+    /// Adds an asset that can be granted for payments from `active_from` on.
+    pub fn add_asset(&self, entry: &AssetEntry, active_from: i64) {
         let Self { platform, .. } = self;
-        let add = instruction::add_asset(&platform.admin.pubkey(), &platform.addresses, &entry, Timestamp(0));
+        let add = instruction::add_asset(&platform.admin.pubkey(), &platform.addresses, entry, Timestamp(active_from));
         platform.run(&[add], &[&platform.admin]).expect("an asset");
     }
 
@@ -189,6 +202,13 @@ impl TokenPlatform {
     pub fn books(&self) -> (u64, u64) {
         let asset = self.asset();
         (asset.funds.0, asset.liability.0)
+    }
+
+    /// `user` pays `amount`, for an order of that name and amount.
+    pub fn pay(&self, user: &str, amount: u64) -> Payment {
+        let paid = payment(&format!("{user} {amount}"), user, amount);
+        self.platform.pay(&[paid]).expect("a payment");
+        paid
     }
 
     /// A user's balance of asset 2.
@@ -226,11 +246,13 @@ impl TokenPlatform {
     pub fn wallet(&self, user: &str) -> (Keypair, Pubkey) {
         let wallet = Keypair::new();
         self.platform.fund(&wallet.pubkey());
-        let linked = self.platform.user(user).user.wallet_linked_at;
+        let now =
+            self.platform.wait(ReadAccounts::now(&self.platform.chain)).expect("the chain inside the process answers");
+        let linked_at = now.max(self.platform.user(user).user.wallet_linked_at.saturating_add(1));
         let link = WalletLink {
             user: platform_id::unkeyed_user(user),
             wallet: wallet.pubkey().to_bytes(),
-            linked_at: Timestamp(linked.saturating_add(1)),
+            linked_at: Timestamp(linked_at),
         };
         self.platform.link(&link).expect("a link");
         let account = self.coin.account(&self.platform, &wallet.pubkey());

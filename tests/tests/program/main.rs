@@ -12,3 +12,4 @@ mod recorder;
 mod register_oracle_key;
 mod set_paused;
 mod signed_message;
+mod vault;
