@@ -392,7 +392,7 @@ pub struct Counter {
     pub platform: [u8; 32],
     /// The user's key.
     pub user: [u8; 32],
-    /// Who paid the rent and gets it back.
+    /// Who opened them, and gets the rent back.
     pub payer: [u8; 32],
     /// The streamer's or the session's number.
     pub scope_id: ScopeId,

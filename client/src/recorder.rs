@@ -3,7 +3,7 @@
 use crate::{
     account::{Counter, DecodeError, OrderPage, Platform, RuleBook, User},
     address::{Addresses, day_of},
-    chain::{ChainError, Landed, Submit, SubmitError},
+    chain::{AccountAt, ChainError, Landed, Submit, SubmitError},
     instruction::{self, RecordAccounts},
     oracle::SignedMessage,
 };
@@ -218,13 +218,18 @@ impl<'a> Recorder<'a> {
         self.open(missing).await
     }
 
+    /// The account at `address`, if it was opened. Lamports that somebody sent there open nothing.
+    async fn opened(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+        Ok(self.chain.account(address).await?.filter(|account| !account.data.is_empty()))
+    }
+
     async fn user(&mut self, key: &UserKey, missing: &mut Vec<Missing>) -> Result<(), RecordError> {
         let (address, slots) = (self.addresses.user(key), self.slots(Scope::User));
         if self.room.get(&address).is_some_and(|room| *room >= slots) {
             return Ok(());
         }
         let payer = self.payer.pubkey();
-        let instruction = match self.chain.account(&address).await? {
+        let instruction = match self.opened(&address).await? {
             None => Some(instruction::open_user(&payer, &self.addresses, key, slots)),
             Some(account) => {
                 let user = User::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
@@ -249,7 +254,7 @@ impl<'a> Recorder<'a> {
             return Ok(());
         }
         let payer = self.payer.pubkey();
-        let instruction = match self.chain.account(&address).await? {
+        let instruction = match self.opened(&address).await? {
             None => Some(instruction::open_counter(&payer, &self.addresses, key, scope, id, slots)),
             Some(account) => {
                 let counter = Counter::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
@@ -272,7 +277,7 @@ impl<'a> Recorder<'a> {
         let mut count = 0u16;
         let full = loop {
             let address = self.addresses.order_page(day, shard, count);
-            let Some(account) = self.chain.account(&address).await? else { break true };
+            let Some(account) = self.opened(&address).await? else { break true };
             let page = OrderPage::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
             count = count.saturating_add(1);
             if page.sealed == 0 {
@@ -295,7 +300,7 @@ impl<'a> Recorder<'a> {
             if let Err(error) = self.chain.submit(&instructions, &[self.payer]).await {
                 // Somebody else may have opened one of them meanwhile; then all is well.
                 for missing in chunk {
-                    if self.chain.account(&missing.address).await?.is_none() {
+                    if self.opened(&missing.address).await?.is_none() {
                         return Err(error.into());
                     }
                 }

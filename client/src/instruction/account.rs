@@ -40,7 +40,7 @@ pub fn open_counter(
     instruction("open_counter", accounts, &(key.0, scope as u8, id.0, slots))
 }
 
-/// Makes room in a counter for `slots` rules. Who opened it pays, and gets all of it back.
+/// Makes room in a counter for `slots` rules. Anybody may; what it costs goes to who opened the counter once it closes.
 pub fn grow_counter(
     who: &Pubkey,
     addresses: &Addresses,

@@ -16,7 +16,8 @@ pub struct CloseCounter {
     pub rule_book: RuleBookAccount,
     #[account(mut, constraint = anchor_lang::address_eq(&counter.platform, platform.address()) @ RebateError::WrongPlatform)]
     pub counter: Account<Counter>,
-    #[account(mut, address = counter.payer @ RebateError::NotPayer)]
+    /// May be who closes.
+    #[account(mut, unsafe(dup), address = counter.payer @ RebateError::NotPayer)]
     pub payer: UncheckedAccount,
 }
 

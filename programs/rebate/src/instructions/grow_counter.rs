@@ -8,8 +8,8 @@ use anchor_lang::{AccountRealloc, prelude::*};
 
 #[derive(Accounts)]
 pub struct GrowCounter {
-    /// Pays the rent, and gets it back.
-    #[account(mut, address = counter.payer @ RebateError::NotPayer)]
+    /// Pays the rent. Anybody may, or who opened the counters could keep others from using them.
+    #[account(mut)]
     pub payer: Signer,
     pub platform: Account<Platform>,
     #[account(mut, constraint = anchor_lang::address_eq(&counter.platform, platform.address()) @ RebateError::WrongPlatform)]
@@ -17,8 +17,7 @@ pub struct GrowCounter {
     pub system_program: Program<System>,
 }
 
-/// - Signed by who opened them.
-/// - Room is made for `slots` rules, no fewer than there are.
+/// - Room is made for `slots` rules, no fewer than there are. The rent goes to who opened them once they close.
 pub fn handle(ctx: &mut Context<GrowCounter>, slots: u8) -> Result<()> {
     let payer = *ctx.accounts.payer.account();
     let counter = &mut ctx.accounts.counter;

@@ -16,7 +16,7 @@ pub struct Counter {
     pub platform: Address,
     /// The user's key.
     pub user: [u8; 32],
-    /// Who paid the rent and gets it back.
+    /// Who opened them, and gets the rent back.
     pub payer: Address,
     /// The streamer's or the session's number.
     pub scope_id: u64,
