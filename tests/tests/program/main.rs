@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
 mod artifact;
+mod counters;
 mod create_platform;
 mod idl;
 mod open_accounts;
