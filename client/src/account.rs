@@ -481,6 +481,8 @@ pub struct Refund {
     pub session: u64,
     /// What of the order was refunded so far.
     pub refunded: Amount,
+    /// When the account was opened.
+    pub opened_at: Timestamp,
     /// How many bytes of the event there are.
     pub event_length: u32,
     /// How many of them were written.
@@ -496,7 +498,7 @@ pub struct Refund {
     /// Of the address.
     pub bump: u8,
     /// Zero.
-    pub reserved: [u8; 10],
+    pub reserved: [u8; 2],
 }
 
 /// The rule book; only the header.

@@ -25,7 +25,8 @@ pub fn prove_refund(who: &Pubkey, addresses: &Addresses, order: &OrderHash, path
     instruction("prove_refund", accounts, &path.to_vec())
 }
 
-/// Gives up a proof that did not end, the rent back to who opened it.
-pub fn close_refund(who: &Pubkey, addresses: &Addresses, order: &OrderHash) -> Instruction {
-    instruction("close_refund", vec![payer(who), writable(addresses.refund(order))], &())
+/// Gives up a proof that did not end, the rent back to `opened_by`. Who opened it may at once, anybody else an hour later.
+pub fn close_refund(who: &Pubkey, addresses: &Addresses, order: &OrderHash, opened_by: &Pubkey) -> Instruction {
+    let accounts = vec![signer(who), writable(addresses.refund(order)), writable(*opened_by)];
+    instruction("close_refund", accounts, &())
 }

@@ -205,7 +205,7 @@ fn every_account_lies_in_the_client_as_the_idl_says() {
             "Refund",
             client_layout!(
                 Refund: platform, order, payer, node, user, journal_index, paid, paid_at, streamer, session, refunded,
-                event_length, written, grants, stage, height, version, bump, reserved
+                opened_at, event_length, written, grants, stage, height, version, bump, reserved
             ),
         ),
         ("RuleBook", client_layout!(RuleBook: platform, payments, first_new_id, version, bump, reserved)),
@@ -777,7 +777,7 @@ fn every_instruction_is_written_in_the_client_as_the_idl_says() {
             instruction::prove_refund(&key, &addresses, &order, &[[101; 32], [102; 32]]),
             json!({"path": [vec![101; 32], vec![102; 32]]}),
         ),
-        ("close_refund", instruction::close_refund(&key, &addresses, &order), json!({})),
+        ("close_refund", instruction::close_refund(&key, &addresses, &order, &other), json!({})),
         ("open_vault", instruction::open_vault(&key, &addresses, AssetId(101), &token), json!({"asset": 101})),
         (
             "deposit",

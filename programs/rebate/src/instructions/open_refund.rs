@@ -22,7 +22,7 @@ pub struct OpenRefund {
     pub system_program: Program<System>,
 }
 
-/// - Nobody must be proving the order yet.
+/// - Nobody must be proving the order yet; who does has an hour for it.
 /// - The event must have a length that an event of a payment can have.
 pub fn handle(ctx: &mut Context<OpenRefund>, order: [u8; 32], event_length: u32) -> Result<()> {
     require!(event_length <= MAX_EVENT, RebateError::InvalidProof);
@@ -31,6 +31,7 @@ pub fn handle(ctx: &mut Context<OpenRefund>, order: [u8; 32], event_length: u32)
     refund.platform = platform;
     refund.order = order;
     refund.payer = payer;
+    refund.opened_at = Clock::get()?.unix_timestamp;
     refund.event_length = event_length;
     refund.stage = WRITING;
     refund.version = VERSION;

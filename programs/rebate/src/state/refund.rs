@@ -30,6 +30,8 @@ pub struct Refund {
     pub session: u64,
     /// What of the order was refunded so far.
     pub refunded: u64,
+    /// When the account was opened, Unix seconds.
+    pub opened_at: i64,
     /// How many bytes of the event there are.
     pub event_length: u32,
     /// How many of them were written.
@@ -45,7 +47,7 @@ pub struct Refund {
     /// Of the account's address.
     pub bump: u8,
     /// Zero.
-    pub reserved: [u8; 10],
+    pub reserved: [u8; 2],
 }
 
 /// The event is being written.
