@@ -4,13 +4,17 @@
 mod artifact;
 mod counters;
 mod create_platform;
+mod expiry;
 mod idl;
 mod open_accounts;
 mod pages;
 mod publish_rule;
 mod record_payments;
 mod recorder;
+mod redemption;
+mod refund;
 mod register_oracle_key;
 mod set_paused;
 mod signed_message;
 mod vault;
+mod wallet_link;
