@@ -1,6 +1,7 @@
 //! `rebate bench`: measures, prints, and writes the report. It judges nothing: goals stand beside the figures.
 
 mod latency;
+mod profile;
 mod program;
 mod report;
 

@@ -47,30 +47,30 @@ impl Counters {
         self.epoch.0 == 0
     }
 
-    /// The counters in the window `window` of the epoch `epoch`: a later window begins at zero, but for the streak; a later
-    /// epoch with everything at zero.
+    /// Goes on to the window `window` of the epoch `epoch`: a later window begins at zero, but for the streak; a later epoch
+    /// with everything at zero. Says whether that changed anything.
     ///
     /// # Errors
-    /// [`LaterWindow`] if they stand in a later one.
-    #[inline]
-    pub fn rolled(mut self, epoch: RuleVersion, window: WindowIndex) -> Result<Self, LaterWindow> {
+    /// [`LaterWindow`] if they stand in a later one; nothing was changed.
+    #[inline(always)]
+    pub fn roll(&mut self, epoch: RuleVersion, window: WindowIndex) -> Result<bool, LaterWindow> {
+        if self.epoch == epoch && self.window == window {
+            return Ok(false);
+        }
+        if self.epoch > epoch || self.epoch == epoch && self.window > window {
+            return Err(LaterWindow);
+        }
         if self.epoch != epoch {
-            if self.epoch > epoch {
-                return Err(LaterWindow);
-            }
-            return Ok(Self { rule: self.rule, epoch, window, ..Self::default() });
+            self.epoch = epoch;
+            self.streak = 0;
+            self.streak_day = LocalDay(0);
         }
-        if self.window != window {
-            if self.window > window {
-                return Err(LaterWindow);
-            }
-            self.window = window;
-            self.spend = Amount(0);
-            self.granted = Amount(0);
-            self.payments = 0;
-            self.grants = 0;
-        }
-        Ok(self)
+        self.window = window;
+        self.spend = Amount(0);
+        self.granted = Amount(0);
+        self.payments = 0;
+        self.grants = 0;
+        Ok(true)
     }
 
     /// Counts a payment of `amount` made on `day`, and says whether it lengthened the streak: a first day, the day after
@@ -78,9 +78,9 @@ impl Counters {
     ///
     /// # Errors
     /// [`CounterOverflow`], and nothing of use is counted.
-    #[inline]
+    #[inline(always)]
     pub fn count(&mut self, amount: Amount, day: LocalDay) -> Result<bool, CounterOverflow> {
-        self.spend = self.spend.0.checked_add(amount.0).map(Amount).ok_or(CounterOverflow)?;
+        self.spend = Amount(self.spend.0.checked_add(amount.0).ok_or(CounterOverflow)?);
         self.payments = self.payments.checked_add(1).ok_or(CounterOverflow)?;
         if self.streak != 0 && day <= self.streak_day {
             return Ok(false);

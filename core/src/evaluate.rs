@@ -14,7 +14,6 @@ use crate::{
         GroupMode, Rule,
         condition::{Facts, base_holds, first_failing},
         limits::within,
-        multiplied,
     },
     time::{LocalTime, UtcOffset},
     units::{Amount, MAX_ASSETS, PaymentNumber, RuleId, Tags, WindowIndex},
@@ -101,6 +100,8 @@ struct Change {
 pub struct Evaluation {
     outcomes: Vec<Outcome>,
     changes: Vec<Change>,
+    /// The outcomes that hold a group which one candidate takes.
+    holders: Vec<usize>,
     /// The balances afterwards.
     balances: Balances,
     /// How much of each asset this payment may still grant: what is free, and what pays a debt and so goes to nobody.
@@ -136,14 +137,18 @@ impl Evaluation {
     ) -> Result<(), Stop> {
         self.outcomes.clear();
         self.changes.clear();
+        self.holders.clear();
         self.balances = *balances;
-        for ((room, free), balance) in self.room.iter_mut().zip(context.free).zip(balances) {
-            *room = Amount(free.0.saturating_add(balance.debt.0));
+        self.room = *context.free;
+        if context.free.iter().any(|free| *free != UNLIMITED) {
+            for (room, balance) in self.room.iter_mut().zip(balances) {
+                *room = Amount(room.0.saturating_add(balance.debt.0));
+            }
         }
         let multipliers = self.each_by_itself(payment, context, counters)?;
-        self.against_each_other(context.rules);
+        let paid = self.against_each_other(context.rules);
         if multipliers {
-            self.multiply(context.rules)?;
+            self.multiply(context.rules, paid)?;
         }
         self.settle(context.rules)?;
         Ok(())
@@ -163,8 +168,6 @@ impl Evaluation {
         // Counters stand in the order in which rules met the user, mostly that of evaluation: each search begins where
         // the one before ended.
         let mut hint = 0;
-        // The outcomes that hold a group which one candidate takes.
-        let mut groups: Vec<usize> = Vec::new();
         for (slot, rule) in context.rules.iter().enumerate() {
             if !rule.in_force(payment.paid_at) {
                 continue;
@@ -172,43 +175,43 @@ impl Evaluation {
             let scope = rule.scope();
             let brought = counters.of(scope).ok_or(Stop::MissingCounters(rule.id, scope))?;
             let found = find(brought, rule.id, if scope == Scope::User { hint } else { 0 });
-            if let (Some((place, _)), Scope::User) = (found, scope) {
-                hint = place.wrapping_add(1);
-            }
-            let stored = found.map_or_else(|| Counters::of(rule.id), |(_, stored)| *stored);
-            let outcome = self.outcomes.len();
-            let reason = match stored.rolled(rule.epoch, windows.index(rule.window())) {
-                Err(_) => Judgement { reason: Reason::LateForWindow, clause: 0, amount: Amount(0) },
-                Ok(mut rolled) => {
-                    let (judgement, counted) = judge(rule, payment, context.number, local, &mut rolled)?;
-                    // Counters in a window that never ends, which nothing was counted into, are none.
-                    let periodic = !matches!(rule.window(), Window::Lifetime | Window::Schedule);
-                    if rolled != stored && (counted || periodic || found.is_some()) {
-                        let place = match found {
-                            Some((place, _)) => place,
-                            None => self.room(brought, scope, context.rules).ok_or(Stop::NoRoom(rule.id, scope))?,
-                        };
-                        self.changes.push(Change { outcome, scope, place, counters: rolled });
+            let mut counted = match found {
+                Some((place, stored)) => {
+                    if scope == Scope::User {
+                        hint = place.wrapping_add(1);
                     }
-                    judgement
+                    *stored
                 }
+                None => Counters::of(rule.id),
             };
-            let mut reason = reason;
-            if reason.reason == Reason::Granted {
+            let mut judgement = Judgement { reason: Reason::LateForWindow, clause: 0, amount: Amount(0) };
+            if let Ok(rolled) = counted.roll(rule.epoch, windows.index(rule.window())) {
+                let counts;
+                (judgement, counts) = judge(rule, payment, context.number, local, &mut counted)?;
+                // Counters in a window that never ends, which nothing was counted into, are none.
+                if counts || rolled && (found.is_some() || rule.window().is_periodic()) {
+                    let place = match found {
+                        Some((place, _)) => place,
+                        None => self.room(brought, scope, context.rules).ok_or(Stop::NoRoom(rule.id, scope))?,
+                    };
+                    self.changes.push(Change { outcome: self.outcomes.len(), scope, place, counters: counted });
+                }
+            }
+            if judgement.reason == Reason::Granted {
                 if rule.is_multiplier() {
                     multipliers = true;
                 } else if rule.group_mode() != GroupMode::Stackable {
-                    self.compete(&mut groups, context.rules, rule, outcome, &mut reason);
+                    self.compete(context.rules, rule, &mut judgement);
                 }
             }
             self.outcomes.push(Outcome {
                 slot,
                 rule: rule.id,
                 version: rule.version,
-                reason: reason.reason,
-                clause: reason.clause,
+                reason: judgement.reason,
+                clause: judgement.clause,
                 asset: rule.asset(),
-                amount: reason.amount,
+                amount: judgement.amount,
                 before: Amount(0),
                 after: Amount(0),
             });
@@ -226,14 +229,15 @@ impl Evaluation {
         place.map(|(place, _)| place)
     }
 
-    /// Step 3: of a group with the mode `first` or `best`, one candidate is left.
-    fn compete(&mut self, groups: &mut Vec<usize>, rules: &[Rule], rule: &Rule, outcome: usize, new: &mut Judgement) {
-        let holder = groups.iter_mut().find(|holder| {
+    /// Step 3: of a group with the mode `first` or `best`, one candidate is left. `new` is what the next outcome will be.
+    fn compete(&mut self, rules: &[Rule], rule: &Rule, new: &mut Judgement) {
+        let outcome = self.outcomes.len();
+        let holder = self.holders.iter_mut().find(|holder| {
             let slot = self.outcomes.get(**holder).map(|held| held.slot);
             slot.and_then(|slot| rules.get(slot)).is_some_and(|held| held.group == rule.group)
         });
         let Some(holder) = holder else {
-            groups.push(outcome);
+            self.holders.push(outcome);
             return;
         };
         let Some(held) = self.outcomes.get_mut(*holder) else { return };
@@ -247,57 +251,48 @@ impl Evaluation {
         }
     }
 
-    /// Steps 4 and 5, for all candidates but multipliers.
+    /// Steps 4 and 5, for all candidates but multipliers. Returns the tags of those that pay.
     #[inline(always)]
-    fn against_each_other(&mut self, rules: &[Rule]) {
+    fn against_each_other(&mut self, rules: &[Rule]) -> Tags {
         let mut paid = Tags(0);
-        for outcome in &mut self.outcomes {
+        for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.reason == Reason::Granted) {
             let Some(rule) = rules.get(outcome.slot) else { continue };
-            if outcome.reason == Reason::Granted && !rule.is_multiplier() {
+            if !rule.is_multiplier() {
                 admit(outcome, rule, &mut paid, &mut self.room);
             }
         }
+        paid
     }
 
-    /// Step 6.
-    fn multiply(&mut self, rules: &[Rule]) -> Result<(), Refusal> {
-        let of = |outcome: &Outcome| rules.get(outcome.slot);
-        let granted = |outcome: &&Outcome| outcome.reason == Reason::Granted;
-        let mut paid = self
-            .outcomes
-            .iter()
-            .filter(granted)
-            .filter_map(of)
-            .filter(|rule| !rule.is_multiplier())
-            .fold(Tags(0), |paid, rule| paid.with(rule.tags));
+    /// Step 6, `paid` being the tags of those that pay already.
+    #[inline(always)]
+    fn multiply(&mut self, rules: &[Rule], mut paid: Tags) -> Result<(), Refusal> {
+        let multiplier = |outcome: &Outcome| {
+            let rule = if outcome.reason == Reason::Granted { rules.get(outcome.slot) } else { None };
+            rule.filter(|rule| rule.is_multiplier())
+        };
         for at in 0..self.outcomes.len() {
-            let Some(mut outcome) = self.outcomes.get(at).copied() else { continue };
-            let Some(rule) = of(&outcome).filter(|rule| rule.is_multiplier() && outcome.reason == Reason::Granted)
-            else {
-                continue;
-            };
+            let Some(rule) = self.outcomes.get(at).and_then(multiplier) else { continue };
             let mut sum = 0u64;
-            for other in self.outcomes.iter().filter(granted).filter(|other| other.asset == outcome.asset) {
-                if of(other).is_some_and(|other| !other.is_multiplier() && other.group == rule.group) {
+            for other in &self.outcomes {
+                if other.reason == Reason::Granted
+                    && other.asset == rule.asset()
+                    && rules.get(other.slot).is_some_and(|other| other.group == rule.group && !other.is_multiplier())
+                {
                     sum = sum.checked_add(other.amount.0).ok_or(Refusal::AmountOverflow)?;
                 }
             }
-            let reward = match rule.effect() {
-                Some(crate::rule::Effect::Multiplier { bps, .. }) => multiplied(Amount(sum), bps),
-                _ => Ok(Amount(0)),
-            };
-            let reward = reward.map_err(|_| Refusal::AmountOverflow)?;
-            let counters = self.changes.iter().find(|change| change.outcome == at).map(|change| change.counters);
-            let left = limit(rule, reward, &counters.unwrap_or_default());
-            (outcome.reason, outcome.amount) = match left {
-                Ok(left) => (Reason::Granted, left),
-                Err(reason) => (reason, Amount(0)),
-            };
-            if outcome.reason == Reason::Granted {
-                admit(&mut outcome, rule, &mut paid, &mut self.room);
-            }
-            if let Some(place) = self.outcomes.get_mut(at) {
-                *place = outcome;
+            let reward = rule.multiplied(Amount(sum)).map_err(|_| Refusal::AmountOverflow)?;
+            let change = self.changes.iter().find(|change| change.outcome == at);
+            let none = Counters::default();
+            let left = limit(rule, reward, change.map_or(&none, |change| &change.counters));
+            let Some(outcome) = self.outcomes.get_mut(at) else { continue };
+            match left {
+                Ok(left) => {
+                    outcome.amount = left;
+                    admit(outcome, rule, &mut paid, &mut self.room);
+                }
+                Err(reason) => outcome.reason = reason,
             }
         }
         Ok(())
@@ -307,27 +302,27 @@ impl Evaluation {
     #[inline(always)]
     fn settle(&mut self, rules: &[Rule]) -> Result<(), Refusal> {
         let mut changes = self.changes.iter_mut();
-        let mut change = changes.next();
         for (at, outcome) in self.outcomes.iter_mut().enumerate() {
-            while change.as_ref().is_some_and(|change| change.outcome < at) {
-                change = changes.next();
-            }
             let Some(balance) = outcome.asset.slot().and_then(|slot| self.balances.get_mut(slot)) else { continue };
-            outcome.before = balance.total();
-            if outcome.reason == Reason::Granted {
-                balance.credit(outcome.amount).map_err(|_| Refusal::AmountOverflow)?;
-                let rule = rules.get(outcome.slot).ok_or(Refusal::AmountOverflow)?;
-                // A version's total is no less than the budget's part of it.
-                rule.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
-                rule.budget_spent.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
-                if let Some(change) = change.as_mut().filter(|change| change.outcome == at) {
-                    let counters = &mut change.counters;
-                    let granted = counters.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
-                    counters.granted = Amount(granted);
-                    counters.grants = counters.grants.checked_add(1).ok_or(Refusal::AmountOverflow)?;
-                }
+            let before = balance.total();
+            outcome.before = before;
+            outcome.after = before;
+            if outcome.reason != Reason::Granted {
+                continue;
             }
+            balance.credit(outcome.amount).map_err(|_| Refusal::AmountOverflow)?;
             outcome.after = balance.total();
+            let rule = rules.get(outcome.slot).ok_or(Refusal::AmountOverflow)?;
+            // Its budget's total is checked on its own: other versions add to it, and refunds take from it.
+            rule.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+            rule.budget_spent.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+            // What grants was counted: each grant has its change, in the same order.
+            if let Some(change) = changes.find(|change| change.outcome == at) {
+                let counters = &mut change.counters;
+                let granted = counters.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+                counters.granted = Amount(granted);
+                counters.grants = counters.grants.checked_add(1).ok_or(Refusal::AmountOverflow)?;
+            }
         }
         Ok(())
     }
@@ -381,7 +376,7 @@ impl Windows {
     }
 }
 
-/// Where a rule's counters stand, searching from `hint` on and round.
+/// Where a rule's counters stand, looking at `hint` first.
 #[inline(always)]
 fn find(brought: &[Counters], rule: RuleId, hint: usize) -> Option<(usize, &Counters)> {
     let is = |counters: &Counters| counters.rule == rule && !counters.is_free();
@@ -409,37 +404,41 @@ fn judge(
     counters: &mut Counters,
 ) -> Result<(Judgement, bool), Refusal> {
     let condition = rule.condition();
-    let before = *counters;
-    let facts = Facts { payment, number, local, counters: &before };
     let nothing = |reason| Judgement { reason, clause: 0, amount: Amount(0) };
-    let (counts, mut failing) = if rule.reads_counters() {
-        (base_holds(condition, &facts), None)
-    } else {
-        let failing = first_failing(condition, &facts);
-        (failing.is_none(), failing)
-    };
     let mut lengthened = false;
-    if counts {
-        lengthened = counters.count(payment.amount, local.day()).map_err(|_| Refusal::AmountOverflow)?;
-    }
-    if rule.reads_counters() {
-        failing = first_failing(condition, &Facts { counters, ..facts });
-    }
-    if let Some(clause) = failing {
-        return Ok((Judgement { clause, ..nothing(Reason::NotMatched) }, counts));
+    if !condition.is_empty() {
+        let reads_counters = rule.reads_counters();
+        let facts = Facts { payment, number, local, counters: &*counters };
+        let (counts, mut failing) = if reads_counters {
+            (base_holds(condition, &facts), None)
+        } else {
+            let failing = first_failing(condition, &facts);
+            (failing.is_none(), failing)
+        };
+        if counts {
+            lengthened = counters.count(payment.amount, local.day()).map_err(|_| Refusal::AmountOverflow)?;
+        }
+        if reads_counters {
+            failing = first_failing(condition, &Facts { payment, number, local, counters: &*counters });
+        }
+        if let Some(clause) = failing {
+            return Ok((Judgement { reason: Reason::NotMatched, clause, amount: Amount(0) }, counts));
+        }
+    } else {
+        lengthened |= counters.count(payment.amount, local.day()).map_err(|_| Refusal::AmountOverflow)?;
     }
     if holdout::is_held_out(rule.id, &payment.user, rule.holdout()) {
-        return Ok((nothing(Reason::Holdout), counts));
+        return Ok((nothing(Reason::Holdout), true));
     }
     if rule.is_multiplier() {
-        return Ok((nothing(Reason::Granted), counts));
+        return Ok((nothing(Reason::Granted), true));
     }
     let reward = rule.raw_reward(payment.amount, counters, lengthened).map_err(|_| Refusal::AmountOverflow)?;
     let judgement = match limit(rule, reward, counters) {
         Ok(amount) => Judgement { reason: Reason::Granted, clause: 0, amount },
         Err(reason) => nothing(reason),
     };
-    Ok((judgement, counts))
+    Ok((judgement, true))
 }
 
 /// What the rule's limits leave of a reward.

@@ -15,7 +15,7 @@ impl Months {
     pub fn period(self, now: LocalTime) -> Option<PeriodIndex> {
         /// From January of the year 0 to January 1970.
         const BEFORE_1970: i32 = 1_970 * 12;
-        let months = u32::try_from(now.date().months().saturating_add(BEFORE_1970)).unwrap_or(0);
+        let months = u32::try_from(now.month().saturating_add(BEFORE_1970)).unwrap_or(0);
         // At most 2^31: `months` was an i32.
         months.checked_div(u32::from(self.0)).map(|period| PeriodIndex(period.cast_signed()))
     }

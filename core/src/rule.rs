@@ -372,22 +372,34 @@ impl Rule {
     ///
     /// # Errors
     /// [`Overflow`] if it is more than a `u64` holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn raw_reward(&self, paid: Amount, counters: &Counters, lengthened: bool) -> Result<Amount, Overflow> {
-        match self.effect() {
-            Some(Effect::Fixed { amount, .. }) => Ok(amount),
-            Some(Effect::Ratio { bps, min, max, .. }) => share(paid, bps, min, max),
-            Some(Effect::Tiers { mode, steps, .. }) => {
-                let entitled = entitled(mode, steps, counters.spend)?;
-                Ok(Amount(entitled.0.saturating_sub(counters.granted.0)))
-            }
-            Some(Effect::Streak { days, amount, recurring, .. }) => {
+        match EffectKind::from_number(self.effect_kind) {
+            Some(EffectKind::Fixed) => Ok(self.effect_low),
+            Some(EffectKind::Ratio) => share(paid, self.effect_bps, self.effect_low, self.effect_high),
+            Some(EffectKind::Tiers) => match TierMode::from_number(self.effect_mode) {
+                Some(mode) => {
+                    let entitled = entitled(mode, self.steps(), counters.spend)?;
+                    Ok(Amount(entitled.0.saturating_sub(counters.granted.0)))
+                }
+                None => Ok(Amount(0)),
+            },
+            Some(EffectKind::Streak) => {
+                let (days, recurring) = (self.effect_days, self.effect_mode != 0);
                 let reached = counters.streak == days
                     || recurring && counters.streak.checked_rem(days).is_some_and(|rest| rest == 0);
-                Ok(if lengthened && reached { amount } else { Amount(0) })
+                Ok(if lengthened && reached { self.effect_low } else { Amount(0) })
             }
-            Some(Effect::Multiplier { .. }) | None => Ok(Amount(0)),
+            Some(EffectKind::Multiplier) | None => Ok(Amount(0)),
         }
+    }
+
+    /// The reward of a multiplier on a sum of grants, before any limit.
+    ///
+    /// # Errors
+    /// [`Overflow`] if it is more than a `u64` holds.
+    pub(crate) fn multiplied(&self, sum: Amount) -> Result<Amount, Overflow> {
+        multiplied(sum, self.effect_bps)
     }
 
     /// Its condition, clause by clause.

@@ -151,6 +151,13 @@ impl LocalTime {
     }
 }
 
+impl LocalTime {
+    /// Months since January 1970.
+    pub fn month(self) -> i32 {
+        self.date().months()
+    }
+}
+
 impl Date {
     /// Months since January 1970.
     #[expect(clippy::arithmetic_side_effects, reason = "years of a local time are within ±12 million")]

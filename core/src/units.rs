@@ -161,8 +161,14 @@ impl BasisPoints {
     ///
     /// Splits the amount at the divisor instead of going through 128 bits, which costs the chain a library call:
     /// with `amount = q · 10 000 + r`, the result is `q · bps + ⌊r · bps / 10 000⌋` exactly.
+    #[inline(always)]
     pub fn of(self, amount: Amount) -> Option<Amount> {
         let bps = u64::from(self.0);
+        if amount.0 <= u64::from(u32::MAX) {
+            // Both factors are below 2^32.
+            #[expect(clippy::arithmetic_side_effects, reason = "bounded by 2^32 · 2^32")]
+            return Some(Amount(amount.0 * bps / Self::WHOLE));
+        }
         let (whole, rest) = (amount.0 / Self::WHOLE, amount.0 % Self::WHOLE);
         // rest < 10 000 and bps < 2^32: the product fits.
         #[expect(clippy::arithmetic_side_effects, reason = "bounded by 10^4 · 2^32")]

@@ -47,12 +47,18 @@ impl Window {
         }
     }
 
+    /// Whether one follows another; a lifetime and a schedule are one window.
+    #[inline(always)]
+    pub const fn is_periodic(self) -> bool {
+        !matches!(self, Self::Lifetime | Self::Schedule)
+    }
+
     /// The window that `at` lies in. There is one lifetime and, for each rule version, one schedule.
     pub fn index(self, at: LocalTime) -> WindowIndex {
         match self {
             Self::Day => WindowIndex(at.day().0),
             Self::Week => WindowIndex(at.week()),
-            Self::Month => WindowIndex(at.date().months()),
+            Self::Month => WindowIndex(at.month()),
             Self::Lifetime | Self::Schedule => WindowIndex(0),
         }
     }

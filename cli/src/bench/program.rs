@@ -1,6 +1,9 @@
 //! What the program costs: compute units and bytes. These figures are exact; the machine's speed has no part in them.
 
-use super::report::{Figure, Goal, Report};
+use super::{
+    profile,
+    report::{Figure, Goal, Report},
+};
 use crate::{arguments::BenchArguments, cast::Cast, rule_file::RuleFile};
 use anyhow::Context;
 use rebate_client::{chain::embedded::EmbeddedChain, oracle, recorder::Recorder};
@@ -33,6 +36,12 @@ pub async fn measure(
     let silent = cost(&arguments.silent_program, rules, 1)
         .await
         .context("the program without log lines; `make bench` builds it")?;
+    for (part, units) in cost(&arguments.profiled_program, rules, 1).await?.parts {
+        report.add(
+            Figure { name: "program.profile", value: units as f64, unit: "CU", note: part.to_owned() },
+            Goal::None,
+        );
+    }
     let size = fs::metadata(&arguments.program).context("the size of the program")?.len();
     let note = |cost: &Cost| format!("mean of {RUNS} transactions, {} to {}", cost.least, cost.most);
     report.add(
@@ -94,6 +103,8 @@ struct Cost {
     least: u64,
     most: u64,
     bytes: usize,
+    /// Of the last transaction, where the program marks its parts.
+    parts: Vec<(&'static str, u64)>,
 }
 
 /// The cost of transactions of `batch` payments by as many users who have paid before.
@@ -105,6 +116,7 @@ async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<
     let mut recorder = Recorder::new(&chain, addresses.platform, &cast.payer).await?;
     let mut costs = Vec::new();
     let mut bytes = 0;
+    let mut parts = Vec::new();
     // The first transaction is every user's first payment, and not counted.
     for run in 0..=RUNS {
         let payments: Vec<Payment> = (0..batch)
@@ -114,6 +126,7 @@ async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<
                 amount: Amount(5_000),
                 paid_at: Timestamp(SATURDAY),
                 product: 1,
+                tier: 2,
                 ..Payment::default()
             })
             .collect();
@@ -121,6 +134,9 @@ async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<
         let signed = oracle::sign(&cast.oracle, &addresses.platform, &payments)
             .map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))?;
         let executed = chain.execute(&recorder.instructions(&payments, &signed), &[&cast.payer])?;
+        if run == RUNS {
+            parts = profile::parts(&executed.landed.logs);
+        }
         if run > 0 {
             costs.push(executed.compute_units);
             bytes = executed.bytes;
@@ -129,5 +145,5 @@ async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<
     let sum: u64 = costs.iter().sum();
     let least = costs.iter().copied().min().unwrap_or_default();
     let most = costs.iter().copied().max().unwrap_or_default();
-    Ok(Cost { mean: sum as f64 / RUNS as f64, least, most, bytes })
+    Ok(Cost { mean: sum as f64 / RUNS as f64, least, most, bytes, parts })
 }

@@ -213,18 +213,29 @@ pub fn share(paid: Amount, bps: BasisPoints, min: Amount, max: Amount) -> Result
 ///
 /// # Errors
 /// [`Overflow`] if that is more than a `u64` holds.
+#[inline(always)]
 pub fn entitled(mode: TierMode, steps: &[Step], spend: Amount) -> Result<Amount, Overflow> {
     match mode {
-        TierMode::Fixed => steps
-            .iter()
-            .take_while(|step| step.threshold <= spend)
-            .try_fold(0u64, |sum, step| sum.checked_add(step.value))
-            .map(Amount)
-            .ok_or(Overflow),
-        TierMode::Slab => match steps.iter().take_while(|step| step.threshold <= spend).last() {
-            Some(step) => bps(step).of(spend).ok_or(Overflow),
-            None => Ok(Amount(0)),
-        },
+        TierMode::Fixed => {
+            let mut sum = 0u64;
+            for step in steps {
+                if step.threshold > spend {
+                    break;
+                }
+                sum = sum.checked_add(step.value).ok_or(Overflow)?;
+            }
+            Ok(Amount(sum))
+        }
+        TierMode::Slab => {
+            let mut highest = None;
+            for step in steps {
+                if step.threshold > spend {
+                    break;
+                }
+                highest = Some(step);
+            }
+            highest.map_or(Ok(Amount(0)), |step| bps(step).of(spend).ok_or(Overflow))
+        }
         TierMode::Marginal => marginal(steps, spend).ok_or(Overflow),
     }
 }
@@ -233,17 +244,27 @@ pub fn entitled(mode: TierMode, steps: &[Step], spend: Amount) -> Result<Amount,
 /// `Σ q · bps + ⌊Σ r · bps / 10 000⌋`.
 fn marginal(steps: &[Step], spend: Amount) -> Option<Amount> {
     let (mut whole, mut rest) = (0u64, 0u64);
-    let ends = steps.iter().skip(1).map(|next| next.threshold).chain(core::iter::once(Amount(u64::MAX)));
-    for (step, end) in steps.iter().zip(ends) {
-        let Some(part) = spend.min(end).0.checked_sub(step.threshold.0) else { break };
+    let mut steps = steps.iter().peekable();
+    while let Some(step) = steps.next() {
+        let Some(above) = spend.0.checked_sub(step.threshold.0) else { break };
+        // Up to the next threshold, which lies behind this one.
+        let part = steps.peek().map_or(above, |next| above.min(next.threshold.0.saturating_sub(step.threshold.0)));
         let bps = u64::from(bps(step).0);
-        let hundreds = part.checked_div(BasisPoints::WHOLE)?.checked_mul(bps)?;
-        whole = whole.checked_add(hundreds)?;
-        // Eight times less than 10 000 · 2^32.
+        if part <= BOUNDED {
+            // Below 2^29 · 2^32, and eight of them below 2^64.
+            rest = rest.checked_add(part.checked_mul(bps)?)?;
+            continue;
+        }
+        whole = whole.checked_add(part.checked_div(BasisPoints::WHOLE)?.checked_mul(bps)?)?;
+        // Below 10 000 · 2^32.
         rest = rest.checked_add(part.checked_rem(BasisPoints::WHOLE)?.checked_mul(bps)?)?;
     }
     whole.checked_add(rest.checked_div(BasisPoints::WHOLE)?).map(Amount)
 }
+
+/// Parts of a spend up to this need no splitting: their products with basis points stay so small that eight add up to less
+/// than 2^64.
+const BOUNDED: u64 = (1 << 29) - 1;
 
 /// The step's value where it is basis points; that it fits was checked when it was published.
 fn bps(step: &Step) -> BasisPoints {

@@ -26,32 +26,52 @@ const FULL: Counters = Counters {
     streak_day: LocalDay(40),
 };
 
+/// What counters are once they went on to a window of an epoch.
+fn rolling(mut counters: Counters, epoch: RuleVersion, window: WindowIndex) -> Result<Counters, LaterWindow> {
+    let before = counters;
+    let changed = counters.roll(epoch, window);
+    match changed {
+        Ok(changed) => assert_eq!(changed, counters != before, "it says whether that changed anything"),
+        Err(_) => assert_eq!(counters, before, "nothing was changed"),
+    }
+    changed.map(|_| counters)
+}
+
+/// Counters that went on to a window of an epoch.
+fn rolled(counters: Counters, epoch: u16, window: i32) -> Result<Counters, LaterWindow> {
+    counters.rolled(RuleVersion(epoch), WindowIndex(window))
+}
+
 #[test]
 fn a_later_window_resets_all_but_the_streak() {
-    assert_eq!(FULL.rolled(RuleVersion(2), WindowIndex(30)), Ok(FULL));
-    let rolled = FULL.rolled(RuleVersion(2), WindowIndex(31));
-    let expected =
-        Counters { window: WindowIndex(31), spend: Amount(0), granted: Amount(0), payments: 0, grants: 0, ..FULL };
-    assert_eq!(rolled, Ok(expected));
-    assert_eq!(
-        FULL.rolled(RuleVersion(2), WindowIndex(i32::MAX)),
-        Ok(Counters { window: WindowIndex(i32::MAX), ..expected })
-    );
+    assert_eq!(rolled(FULL, 2, 30), Ok(FULL));
+    for window in [31, i32::MAX] {
+        let expected = Counters {
+            window: WindowIndex(window),
+            spend: Amount(0),
+            granted: Amount(0),
+            payments: 0,
+            grants: 0,
+            ..FULL
+        };
+        assert_eq!(rolled(FULL, 2, window), Ok(expected));
+    }
 }
 
 #[test]
 fn an_earlier_window_is_none_to_go_back_to() {
     for window in [29, 0, -1, i32::MIN] {
-        assert_eq!(FULL.rolled(RuleVersion(2), WindowIndex(window)), Err(LaterWindow), "{window}");
+        assert_eq!(rolled(FULL, 2, window), Err(LaterWindow), "{window}");
     }
 }
 
 #[test]
 fn a_later_epoch_resets_everything_in_whatever_window() {
-    for window in [29, 30, 31].map(WindowIndex) {
-        let anew = Counters { rule: RuleId(7), epoch: RuleVersion(3), window, ..Counters::default() };
-        assert_eq!(FULL.rolled(RuleVersion(3), window), Ok(anew));
-        assert_eq!(FULL.rolled(RuleVersion(1), window), Err(LaterWindow), "and an earlier one is none to go back to");
+    for window in [29, 30, 31] {
+        let anew =
+            Counters { rule: RuleId(7), epoch: RuleVersion(3), window: WindowIndex(window), ..Counters::default() };
+        assert_eq!(rolled(FULL, 3, window), Ok(anew));
+        assert_eq!(rolled(FULL, 1, window), Err(LaterWindow), "and an earlier one is none to go back to");
     }
 }
 
@@ -59,9 +79,9 @@ fn a_later_epoch_resets_everything_in_whatever_window() {
 fn counters_that_counted_nothing_are_free_and_begin_in_any_window() {
     let none = Counters::of(RuleId(7));
     assert!(none.is_free() && !FULL.is_free() && Counters::default().is_free());
-    for window in [i32::MIN, -1, 0, 5].map(WindowIndex) {
-        let begun = none.rolled(RuleVersion(1), window).unwrap();
-        assert_eq!(begun, Counters { epoch: RuleVersion(1), window, ..none });
+    for window in [i32::MIN, -1, 0, 5] {
+        let begun = rolled(none, 1, window).unwrap();
+        assert_eq!(begun, Counters { epoch: RuleVersion(1), window: WindowIndex(window), ..none });
         assert!(!begun.is_free());
     }
 }

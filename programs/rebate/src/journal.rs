@@ -1,7 +1,7 @@
 //! Emitting an event: its bytes become a leaf of the journal and the data of a self-CPI, so that no relayer can push
 //! it out of a log.
 
-use crate::{error::RebateError, state::Journal};
+use crate::{error::RebateError, log, state::Journal};
 use alloc::vec::Vec;
 use anchor_lang::{BorshConfig, event::EVENT_IX_TAG_LE, pinocchio, prelude::*, wincode};
 use pinocchio::{
@@ -55,9 +55,11 @@ impl<'a> Emitter<'a> {
         self.buffer.extend_from_slice(EVENT_IX_TAG_LE);
         self.buffer.extend_from_slice(E::DISCRIMINATOR);
         write(&mut self.buffer)?;
+        log::mark();
         let canonical = self.buffer.get(EVENT_IX_TAG_LE.len()..).unwrap_or_default();
         journal::append(&mut journal.count, &mut journal.peaks, journal::leaf(canonical))
             .map_err(|_| RebateError::JournalFull)?;
+        log::mark();
         self.invoke();
         Ok(())
     }

@@ -23,28 +23,48 @@ fn begin(order: &OrderHash) -> Line {
     line
 }
 
-/// `order 0f1e2d3c4b5a6978: +1000 coins by rule 1, balance 0 -> 1000; …`, the hash's first 8 bytes.
+/// `order 0f1e2d3c4b5a6978: +1000 coins by rule 1, +50 by rule 3, balance 0 -> 1050`, the hash's first 8 bytes; the grants of
+/// another asset follow behind a semicolon.
 pub fn accepted(platform: &Platform, order: &OrderHash, outcomes: &[Outcome]) {
     if cfg!(feature = "no-log-line") {
         return;
     }
     let mut line = begin(order);
-    let mut granted = false;
+    let mut last: Option<&Outcome> = None;
+    let mut before = 0;
     for outcome in outcomes.iter().filter(|outcome| outcome.reason == Reason::Granted) {
-        line.text(if granted { b"; +" } else { b": +" });
-        granted = true;
-        amount(&mut line, platform, outcome.asset, outcome.amount);
+        match last {
+            Some(last) if last.asset == outcome.asset => line.text(b", +"),
+            _ => {
+                if let Some(last) = last {
+                    balance(&mut line, before, last);
+                }
+                line.text(if last.is_some() { b"; +" } else { b": +" });
+                before = outcome.before.0;
+            }
+        }
+        line.number(outcome.amount.0);
+        if last.is_none_or(|last| last.asset != outcome.asset) {
+            name(&mut line, platform, outcome.asset);
+        }
         line.text(b" by rule ");
         line.number(u64::from(outcome.rule.0));
-        line.text(b", balance ");
-        line.number(outcome.before.0);
-        line.text(b" -> ");
-        line.number(outcome.after.0);
+        last = Some(outcome);
     }
-    if !granted {
-        line.text(b": no rebate");
+    match last {
+        Some(last) => balance(&mut line, before, last),
+        None => line.text(b": no rebate"),
     }
     line.log();
+}
+
+/// `, balance 0 -> 1050`
+#[inline(always)]
+fn balance(line: &mut Line, before: u64, last: &Outcome) {
+    line.text(b", balance ");
+    line.number(before);
+    line.text(b" -> ");
+    line.number(last.after.0);
 }
 
 /// `order 0f1e2d3c4b5a6978: refused, DuplicateOrder`
@@ -113,8 +133,24 @@ pub fn missing(rule: RuleId, scope: Scope) {
 #[inline(always)]
 fn amount(line: &mut Line, platform: &Platform, asset: AssetId, amount: Amount) {
     line.number(amount.0);
+    name(line, platform, asset);
+}
+
+/// ` coins`
+#[inline(always)]
+fn name(line: &mut Line, platform: &Platform, asset: AssetId) {
     line.text(b" ");
     if let Some(asset) = platform.asset(asset) {
         line.padded(&asset.name, usize::from(asset.name_length));
+    }
+}
+
+/// With the feature `profile`, a mark between the parts of a payment: the compute units left are logged.
+#[inline(always)]
+pub fn mark() {
+    #[cfg(all(feature = "profile", target_os = "solana"))]
+    // SAFETY: the syscall takes nothing and only logs.
+    unsafe {
+        anchor_lang::pinocchio::syscalls::sol_log_compute_units_();
     }
 }

@@ -67,6 +67,7 @@ pub fn each<R: message::Record>(
     ctx: &mut Context<RecordSigned>,
     mut take: impl FnMut(&mut Desk<'_>, AccountView, &[AccountView], &R) -> Recorded,
 ) -> Result<()> {
+    log::mark();
     ctx.accounts.platform.require_running()?;
     let passed = ctx.remaining_accounts()?;
     let accounts = &mut ctx.accounts;
@@ -86,6 +87,7 @@ pub fn each<R: message::Record>(
         journal: &mut accounts.journal,
         program: ctx.program_id,
     };
+    log::mark();
     let mut rest = passed.as_slice();
     let mut first_refusal = None;
     let mut accepted = false;

@@ -48,6 +48,7 @@ fn record(
         Ok(found) => found,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    log::mark();
     let mut brought = Brought::load(accounts, desk.platform.address(), &payment.user, |scope| payment.scope_id(scope))?;
     // SAFETY: the only holdings of the user that this record makes.
     let mut holdings = unsafe { holdings(&user)? };
@@ -61,9 +62,11 @@ fn record(
     let mut counters = brought.by_scope(holdings.counters)?;
     let context =
         evaluate::Context { rules: desk.book.as_slice(), offsets: desk.platform.offsets(), number, free: &free };
+    log::mark();
     if let Err(stop) = evaluation.decide(payment, &context, &balances, &counters) {
         return stopped(stop);
     }
+    log::mark();
     evaluation.commit(desk.book.as_mut_slice(), &mut balances, &mut counters);
     holdings.counters = counters.user;
     require!(holdings.has_room_for(&balances), RebateError::NoRoom);
@@ -73,7 +76,9 @@ fn record(
     order_page::take(&mut page, place, &payment.order)?;
     desk.book.payments = desk.book.payments.saturating_add(1);
 
+    log::mark();
     log::accepted(desk.platform, &payment.order, evaluation.outcomes());
+    log::mark();
     desk.emit_expired(&payment.user, expired)?;
     let context = payment_recorded::Context {
         journal_index: JournalIndex(desk.journal.count),
@@ -86,6 +91,7 @@ fn record(
         payment_recorded::write(buffer, &context, payment, evaluation.outcomes());
         Ok(())
     })?;
+    log::mark();
     Ok(Ok(()))
 }
 

@@ -246,22 +246,34 @@ impl Platform {
         rows.iter().rev().find(|row| row.from_day <= day.0).map_or(1, |row| row.shards)
     }
 
+    /// The assets there are.
+    #[inline(always)]
+    fn assets(&self) -> &[Asset] {
+        self.assets.get(..usize::from(self.asset_count)).unwrap_or(&self.assets)
+    }
+
     /// What each asset's vault has free, by asset slot.
     #[inline(always)]
     pub fn free(&self) -> [Amount; MAX_ASSETS] {
-        self.assets.each_ref().map(Asset::free)
+        let mut all = [UNLIMITED; MAX_ASSETS];
+        for (free, asset) in all.iter_mut().zip(self.assets()) {
+            *free = asset.free();
+        }
+        all
     }
 
     /// By which calendar period each asset expires, by asset slot; `None` where none does.
+    #[inline(always)]
     pub fn periods(&self) -> Option<Periods> {
-        let periods = self.assets.each_ref().map(|asset| Months(asset.expiry_months));
-        periods.iter().any(|months| months.0 != 0).then_some(periods)
+        let expires = self.assets().iter().any(|asset| asset.expiry_months != 0);
+        expires.then(|| self.assets.each_ref().map(|asset| Months(asset.expiry_months)))
     }
 
     /// Takes over what moved in a user's balances: what users have of a token is owed to them.
     #[inline(always)]
     pub fn account_for(&mut self, before: &Balances, after: &Balances) {
-        for ((asset, before), after) in self.assets.iter_mut().zip(before).zip(after) {
+        let count = usize::from(self.asset_count);
+        for ((asset, before), after) in self.assets.iter_mut().take(count).zip(before).zip(after) {
             if asset.kind == TOKEN {
                 // Every unit of a balance was added here when it was credited.
                 asset.liability = asset.liability.saturating_sub(before.total().0).saturating_add(after.total().0);
