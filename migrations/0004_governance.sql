@@ -1,5 +1,5 @@
--- What a platform's people decide: assets of every kind and their vaults, roles, settings that are to change, oracle keys
--- that end, order shards by day, days that are closed.
+-- What a platform's people decide: assets of every kind and their vaults, roles, settings that are to change, oracle
+-- keys that end, order shards by day, days that are closed.
 
 ALTER TABLE assets
     DROP CONSTRAINT assets_kind_check,
@@ -10,8 +10,8 @@ ALTER TABLE assets
     ADD COLUMN mint          bytea         CHECK (length(mint) = 32),
     -- The first paid_at a rule may grant it for, Unix seconds; 0 for open.
     ADD COLUMN active_from   bigint        NOT NULL DEFAULT 0,
-    -- What all users have of it: the sum of their balances. Of a token, what the vault must hold at least. Points of many
-    -- users can be more than a u64 holds.
+    -- What all users have of it: the sum of their balances. Of a token, what the vault must hold at least. Points of
+    -- many users can be more than a u64 holds.
     ADD COLUMN liability     numeric(30,0) NOT NULL DEFAULT 0 CHECK (liability >= 0),
     ADD CONSTRAINT assets_mint_of_a_token CHECK ((kind = 'token') = (mint IS NOT NULL));
 UPDATE assets SET liability = coalesce((

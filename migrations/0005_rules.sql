@@ -3,7 +3,8 @@
 -- Rules from before were all of one kind, which the defaults describe. Rules from now on say it themselves.
 ALTER TABLE rules
     ADD COLUMN group_number   smallint      NOT NULL DEFAULT 0 CHECK (group_number BETWEEN 0 AND 255),
-    ADD COLUMN group_mode     text          NOT NULL DEFAULT 'stackable' CHECK (group_mode IN ('stackable', 'first', 'best')),
+    ADD COLUMN group_mode     text          NOT NULL DEFAULT 'stackable'
+        CHECK (group_mode IN ('stackable', 'first', 'best')),
     -- Bit sets.
     ADD COLUMN tags           bigint        NOT NULL DEFAULT 0 CHECK (tags BETWEEN 0 AND 4294967295),
     ADD COLUMN excludes       bigint        NOT NULL DEFAULT 0 CHECK (excludes BETWEEN 0 AND 4294967295),
@@ -40,14 +41,15 @@ ALTER TABLE rules
     ALTER COLUMN on_limit DROP DEFAULT,
     ALTER COLUMN holdout_bps DROP DEFAULT;
 
--- rules.definition has more kinds of effect. Thresholds and values are u64, so strings; a value is an amount with "fixed",
--- basis points with the other modes:
+-- rules.definition has more kinds of effect. Thresholds and values are u64, so strings; a value is an amount with
+-- "fixed", basis points with the other modes:
 -- {"kind": "tiers", "asset": 1, "mode": "fixed" | "slab" | "marginal", "steps": [["10000", "500"], …]}
 -- {"kind": "streak", "asset": 1, "days": 7, "amount": "1000", "recurring": true}
 -- {"kind": "multiplier", "asset": 1, "bps": 15000}
 ALTER TABLE rules ADD CONSTRAINT rules_effect_check
     CHECK (definition -> 'effect' ->> 'kind' IN ('fixed', 'ratio', 'tiers', 'streak', 'multiplier'));
 
--- What a rule's budget is held against: all its versions together, less what was reversed; refunds do not give counts back.
+-- What a rule's budget is held against: all its versions together, less what was reversed; refunds do not give counts
+-- back.
 CREATE VIEW rule_budgets AS
     SELECT platform, rule, sum(granted - reversed) AS spent, sum(grants) AS grants FROM rules GROUP BY platform, rule;

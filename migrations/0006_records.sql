@@ -72,10 +72,10 @@ ALTER TABLE outcomes
     DROP CONSTRAINT outcomes_reason_check,
     ADD CONSTRAINT outcomes_reason_check CHECK (reason BETWEEN 0 AND 10);
 
--- An entry is a change of a balance, of a debt, or of both: a grant pays what the user owes before it adds to the balance,
--- and what a reversal does not find there is owed. What was granted or reversed is the change of the balance less that
--- of the debt. Redemptions, claims and expiry come from no rule, and the latter two from no order; of a reversal, the
--- order is the refund's own.
+-- An entry is a change of a balance, of a debt, or of both: a grant pays what the user owes before it adds to the
+-- balance, and what a reversal does not find there is owed. What was granted or reversed is the change of the balance
+-- less that of the debt. Redemptions, claims and expiry come from no rule, and the latter two from no order; of a
+-- reversal, the order is the refund's own.
 ALTER TABLE entries
     DROP CONSTRAINT entries_platform_journal_index_position_fkey,
     ADD CONSTRAINT entries_platform_journal_index_fkey FOREIGN KEY (platform, journal_index) REFERENCES events,

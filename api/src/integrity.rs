@@ -5,6 +5,10 @@
 //! The stored bytes are hashed here, event by event in order of the journal. A journal of up to [`RECHECK`] events is
 //! hashed anew for every answer. Of a longer one, the answer goes on from where the last left off, and besides hashes
 //! [`RECHECK`] events of the older ones again, so that bytes altered later are found too.
+//!
+//! That the tables say what the events say is checked against the platform's other accounts, see [`accounts`].
+
+mod accounts;
 
 use crate::{
     problem::{Kind, Problem},
@@ -12,6 +16,7 @@ use crate::{
     state::ApiState,
     value::{Address, Hash, Instant},
 };
+use accounts::{Compared, Moment};
 use rebate_client::{
     Pubkey,
     account::Journal,
@@ -52,7 +57,8 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 #[serde(rename_all = "lowercase")]
 #[schema(as = IntegrityStatus)]
 pub enum Status {
-    /// Every event up to the smaller of the two counts is on record, unaltered.
+    /// Every event up to the smaller of the two counts is on record, unaltered, and so is what `accounts` says was
+    /// compared.
     Agrees,
     /// The chain is ahead, and the indexer has not read up to the account's slot yet. Ask again.
     Behind,
@@ -76,6 +82,14 @@ pub enum DifferenceKind {
     InventedEvents,
     /// The stored bytes of an event are not those that were emitted.
     AlteredEvents,
+    /// An account that the tables say there is cannot be read.
+    NoAccount,
+    /// Rules or their totals are others on chain.
+    RuleTotals,
+    /// What a user has, owes or did is another on chain.
+    UserBalances,
+    /// What users have of a token, or what its vault holds, is another on chain.
+    Liability,
 }
 
 /// Something that differs.
@@ -142,6 +156,8 @@ pub struct Report {
     pub stored_head: Hash,
     /// No stored event was read for this before this moment.
     pub read_since: Instant,
+    /// What of the platform's other accounts was compared with the tables.
+    pub accounts: Compared,
     /// What differs.
     pub differences: Vec<Difference>,
     #[serde(flatten)]
@@ -164,6 +180,8 @@ struct Passes {
     whole: Pass,
     /// Over what was read before, once more.
     again: Pass,
+    /// The last user whose turn it was to be compared.
+    turn: Vec<u8>,
 }
 
 /// A way through the stored events, from the first on.
@@ -263,8 +281,9 @@ async fn stored_count(connection: &mut PgConnection, platform: Address) -> Resul
     Ok(last.map_or(0, |last| u64::try_from(last).unwrap_or(0).saturating_add(1)))
 }
 
-/// Compares the platform's stored events with its Journal account.
-pub(crate) async fn compare(state: &ApiState, platform: Address) -> Result<Report, Problem> {
+/// Compares the platform's stored events with its Journal account, and the tables with its others, that of `user` among
+/// them.
+pub(crate) async fn compare(state: &ApiState, platform: Address, user: Option<Hash>) -> Result<Report, Problem> {
     // What is left of the request's time after this goes into finding what differs.
     let deadline = Clock::now() + state.settings().request_timeout / 4 * 3;
     let addresses = Addresses::at(Pubkey::new_from_array(platform.0));
@@ -277,7 +296,7 @@ pub(crate) async fn compare(state: &ApiState, platform: Address) -> Result<Repor
     let mut comparison = Comparison { state, platform, addresses, chain: None, differences: Vec::new() };
     comparison.read_account(account);
     let caught_up = comparison.wait_for_the_indexer().await?;
-    comparison.finish(*genesis_hash, caught_up, deadline).await
+    comparison.finish(*genesis_hash, caught_up, user, deadline).await
 }
 
 /// A comparison under way.
@@ -340,7 +359,13 @@ impl Comparison<'_> {
         self.chain.as_ref().is_some_and(|(slot, _)| i64::try_from(*slot).is_ok_and(|slot| slot <= as_of.as_of_slot))
     }
 
-    async fn finish(mut self, genesis_hash: Hash, caught_up: bool, deadline: Clock) -> Result<Report, Problem> {
+    async fn finish(
+        mut self,
+        genesis_hash: Hash,
+        caught_up: bool,
+        user: Option<Hash>,
+        deadline: Clock,
+    ) -> Result<Report, Problem> {
         let passes = Arc::clone(
             self.state
                 .integrity()
@@ -381,9 +406,19 @@ impl Comparison<'_> {
         if end == End::Reached {
             self.find_altered(whole, &mut snapshot).await?;
         }
+        let mut compared = Compared::default();
+        if self.differences.is_empty()
+            && end == End::Reached
+            && let Some((slot, journal)) = self.chain.filter(|(_, journal)| journal.count == stored_count)
+        {
+            let moment = Moment { addresses: &self.addresses, slot, count: journal.count };
+            (compared, self.differences) =
+                accounts::compare(self.state, &moment, user, &mut passes.turn, &mut snapshot).await?;
+        }
         if !self.differences.is_empty() {
             status = Status::Differs;
         }
+        let whole = &passes.whole;
         Ok(Report {
             status,
             platform: self.platform,
@@ -396,6 +431,7 @@ impl Comparison<'_> {
             hashed_count: whole.count,
             stored_head: Hash(whole.root()),
             read_since: Instant(whole.began),
+            accounts: compared,
             differences: self.differences,
             as_of: position.as_of,
         })

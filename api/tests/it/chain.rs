@@ -24,6 +24,10 @@ impl Chain {
         self.accounts.lock().unwrap().insert(address, account);
     }
 
+    pub fn forget(&self, address: &Pubkey) {
+        self.accounts.lock().unwrap().remove(address);
+    }
+
     pub fn hold_journal(&self, slot: u64, journal: &Journal) {
         let mut data = discriminator("Journal").to_vec();
         data.extend(bytemuck::bytes_of(journal));

@@ -1,11 +1,11 @@
 use crate::{
     chain::Chain,
-    ledger::{Did, Ledger, NOON, PLATFORM},
+    ledger::{Did, Ledger, NOON, PLATFORM, fixed, user},
     served::Served,
 };
 use rebate_api::Settings;
-use rebate_client::{Pubkey, address::Addresses, chain::AccountAt, explorer::Cluster};
-use rebate_core::journal;
+use rebate_client::{Pubkey, address::Addresses, chain::AccountAt, explorer::Cluster, platform_id::unkeyed_user};
+use rebate_core::{journal, units::Amount};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -46,6 +46,177 @@ async fn integrity_agrees_where_the_database_holds_what_the_chain_holds() {
         let journal = Addresses::at(Pubkey::new_from_array(PLATFORM)).journal.to_string();
         assert_eq!(body["journal"], journal);
     }
+}
+
+/// A platform on which something of everything happened.
+async fn lived(served: &Served) -> Ledger {
+    let mut ledger = filled(served, 3).await;
+    ledger.tokens(3).await;
+    ledger.publish(fixed(3, 1, "gems", 3, 40), 0).await;
+    ledger.pay("G1", "bob", 100, &[Did { asset: 3, ..Did::granted(3, 40) }, Did::granted(1, 20)]).await;
+    ledger.redeem("V1", "bob", 1, 15).await;
+    ledger.refund("R1", "G1", 50).await;
+    ledger.link("bob", [8; 32]).await;
+    ledger.claim("bob", 3, 12).await;
+    ledger.account.assets[2].liability = Amount(8);
+    ledger.show(&served.chain);
+    ledger
+}
+
+#[tokio::test]
+async fn integrity_compares_rules_vaults_and_users_with_their_accounts() {
+    let served = Served::new().await;
+    let _ledger = lived(&served).await;
+    let body = served.json("/v1/integrity").await;
+    assert_eq!(body["status"], "agrees", "{body:#}");
+    assert_eq!(body["accounts"], json!({"compared": true, "rules": 3, "users": 2}));
+}
+
+#[tokio::test]
+async fn integrity_names_what_the_tables_have_otherwise_than_the_accounts() {
+    let served = Served::new().await;
+    let _ledger = lived(&served).await;
+    let bob = user("bob");
+    let cases: [(&'static str, &'static str, &str, String); 10] = [
+        (
+            "UPDATE rules SET reversed = reversed + 1 WHERE rule = 3",
+            "UPDATE rules SET reversed = reversed - 1 WHERE rule = 3",
+            "rule_totals",
+            "are 40, 1, 20, 20, 1 on chain and 40, 1, 21, 19, 1 on record".to_owned(),
+        ),
+        (
+            "UPDATE rules SET grants = 9 WHERE rule = 2",
+            "UPDATE rules SET grants = 0 WHERE rule = 2",
+            "rule_totals",
+            "rule 2 version 1".to_owned(),
+        ),
+        (
+            "UPDATE rules SET dropped_at = now() WHERE rule = 2",
+            "UPDATE rules SET dropped_at = NULL WHERE rule = 2",
+            "rule_totals",
+            "rule 2 version 1 is in the rule book, and not on record".to_owned(),
+        ),
+        (
+            "UPDATE rules SET rule = 9 WHERE rule = 2",
+            "UPDATE rules SET rule = 2 WHERE rule = 9",
+            "rule_totals",
+            "rule 9 version 1 is on record as in force or to be, and not in the rule book".to_owned(),
+        ),
+        (
+            "UPDATE balances SET balance = 7 WHERE asset = 3",
+            "UPDATE balances SET balance = 8 WHERE asset = 3",
+            "user_balances",
+            format!("user {bob} has 8 and owes 0 of asset 3 on chain, 7 and 0 on record"),
+        ),
+        (
+            "UPDATE balances SET debt = 6 WHERE debt = 5",
+            "UPDATE balances SET debt = 5 WHERE debt = 6",
+            "user_balances",
+            format!("user {bob} has 0 and owes 5 of asset 1 on chain, 0 and 6 on record"),
+        ),
+        (
+            "UPDATE users SET payments = payments + 1 WHERE paid = 100",
+            "UPDATE users SET payments = payments - 1 WHERE paid = 100",
+            "user_balances",
+            format!("user {bob} has 1 payments on chain and 2 on record"),
+        ),
+        (
+            "UPDATE wallet_links SET wallet = decode(repeat('09', 32), 'hex')",
+            "UPDATE wallet_links SET wallet = decode(repeat('08', 32), 'hex')",
+            "user_balances",
+            format!("user {bob} has the wallet {}", Pubkey::new_from_array([8; 32])),
+        ),
+        (
+            "UPDATE assets SET liability = 9 WHERE asset = 3",
+            "UPDATE assets SET liability = 8 WHERE asset = 3",
+            "liability",
+            "asset 3 (gems): users have 8 and the vault holds 1000 on chain, 9 and 988 on record".to_owned(),
+        ),
+        (
+            "UPDATE vaults SET funds = 1001",
+            "UPDATE vaults SET funds = 988",
+            "liability",
+            "users have 8 and the vault holds 1000 on chain, 8 and 1001 on record".to_owned(),
+        ),
+    ];
+    for (spoil, mend, kind, detail) in cases {
+        served.sql(spoil).await;
+        let body = served.json("/v1/integrity").await;
+        assert_eq!(body["status"], "differs", "{spoil}: {body:#}");
+        let found = body["differences"].as_array().unwrap();
+        assert!(found.iter().all(|found| found["kind"] == kind), "{spoil}: {body:#}");
+        let said = found.iter().any(|found| found["detail"].as_str().unwrap().contains(&detail));
+        assert!(said, "{spoil}: {body:#}\nshould say: {detail}");
+        served.sql(mend).await;
+        assert_eq!(served.json("/v1/integrity").await["status"], "agrees", "{mend}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_an_account_is_noticed() {
+    let served = Served::new().await;
+    let _ledger = lived(&served).await;
+    let address = Addresses::at(Pubkey::new_from_array(PLATFORM)).user(&unkeyed_user("bob"));
+    served.chain.forget(&address);
+    let body = served.json("/v1/integrity").await;
+    let found = difference(&body);
+    assert_eq!(found["kind"], "no_account");
+    assert!(found["detail"].as_str().unwrap().contains(&user("bob")), "{body:#}");
+}
+
+#[tokio::test]
+async fn every_user_has_a_turn_and_one_can_be_asked_for() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served, 1).await;
+    for number in 0..30 {
+        ledger.pay(&format!("U{number}"), &format!("user {number}"), 10, &[]).await;
+    }
+    // The last payments are of somebody else.
+    ledger.pay("Z", "zoe", 10, &[Did::granted(1, 2)]).await;
+    ledger.show(&served.chain);
+    served
+        .sql("UPDATE users SET payments = 2 WHERE user_key = (SELECT user_key FROM users ORDER BY 1 DESC LIMIT 1)")
+        .await;
+    let last: Vec<u8> = sqlx::query_scalar("SELECT user_key FROM users ORDER BY 1 DESC LIMIT 1")
+        .fetch_one(served.pool())
+        .await
+        .unwrap();
+    let last: String = last.iter().map(|byte| format!("{byte:02x}")).collect();
+
+    let body = served.json("/v1/integrity").await;
+    assert_eq!(body["status"], "agrees", "it is not this user's turn: {body:#}");
+    assert!(body["accounts"]["users"].as_u64().unwrap() <= 16);
+    let body = served.json(&format!("/v1/integrity?user={last}")).await;
+    assert_eq!(difference(&body)["kind"], "user_balances");
+    let mut answers = 2;
+    while served.json("/v1/integrity").await["status"] == "agrees" {
+        answers += 1;
+        assert!(answers < 6, "every user has a turn");
+    }
+    let nobody = "00".repeat(32);
+    let body = served.json(&format!("/v1/integrity?user={nobody}")).await;
+    assert!(body.to_string().contains("is neither on chain nor on record"), "{body:#}");
+    let problem = served.problem("/v1/integrity?user=bob").await;
+    assert!(problem["detail"].as_str().unwrap().contains("64 hexadecimal digits"), "{problem:#}");
+}
+
+#[tokio::test]
+async fn accounts_that_move_while_they_are_read_are_not_compared() {
+    let served = Served::new().await;
+    let mut ledger = lived(&served).await;
+    served.sql("UPDATE rules SET grants = 9 WHERE rule = 2").await;
+    let journal = ledger.journal;
+    ledger.slot = 101;
+    ledger.show(&served.chain);
+    // The other accounts are later, then earlier than the journal.
+    for slot in [100, 102] {
+        served.chain.hold_journal(slot, &journal);
+        let body = served.json("/v1/integrity").await;
+        assert_eq!(body["status"], "agrees", "{body:#}");
+        assert_eq!(body["accounts"], json!({"compared": false, "rules": 0, "users": 0}));
+    }
+    served.chain.hold_journal(101, &journal);
+    assert_eq!(difference(&served.json("/v1/integrity").await)["kind"], "rule_totals");
 }
 
 #[tokio::test]

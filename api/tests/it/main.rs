@@ -11,6 +11,7 @@ mod ledger;
 mod orders;
 mod platforms;
 mod problems;
+mod refunds;
 mod rules;
 mod served;
 mod status;

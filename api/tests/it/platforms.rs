@@ -1,9 +1,18 @@
 use crate::{
-    ledger::{Did, Ledger, PLATFORM, user},
+    ledger::{Did, Ledger, NOON, PLATFORM, fixed, user},
     served::Served,
 };
 use rebate_api::Settings;
-use rebate_client::{Pubkey, address::Addresses, explorer::Cluster};
+use rebate_client::{
+    Pubkey,
+    address::Addresses,
+    event::{
+        DayClosed, Event, OffsetAdded, OffsetEntry, OracleKeyRetired, OrderShardsChanged, RoleChanged, SettingChanged,
+    },
+    explorer::Cluster,
+};
+use serde_json::json;
+use time::OffsetDateTime;
 
 const OTHER: [u8; 32] = [2; 32];
 
@@ -33,6 +42,100 @@ async fn a_platform_shows_its_settings_and_accounts() {
         body["accounts"][2]["explorer"],
         format!("https://explorer.solana.com/address/{journal}?cluster=devnet")
     );
+}
+
+#[tokio::test]
+async fn a_platform_shows_what_its_people_decided() {
+    let served = Served::new().await;
+    let mut ledger = Ledger::new(served.pool()).await;
+    let path = format!("/v1/platforms/{}", address(PLATFORM));
+    let body = served.json(&path).await;
+    assert_eq!(body["order_shards"], json!([{"from_day": 0, "from": "1970-01-01", "shards": 4}]));
+    assert_eq!(body["announced"], json!([]));
+    for unset in ["closed_through", "next_admin"] {
+        assert!(body[unset].is_null(), "{unset}");
+    }
+
+    // The cursor's block is of now, and the tests' clock stands still before that.
+    let later = OffsetDateTime::now_utc().unix_timestamp() + 3_600;
+    for (setting, value, effective_at) in [(1, 86_400, later), (2, 60, 0), (2, 30, NOON + 1)] {
+        ledger
+            .decide(|journal_index, at, platform| {
+                Event::SettingChanged(SettingChanged { journal_index, at, platform, setting, value, effective_at })
+            })
+            .await;
+    }
+    for (role, holder, effective_at) in [(1, [7; 32], NOON), (2, [8; 32], 0)] {
+        ledger
+            .decide(|journal_index, at, platform| {
+                Event::RoleChanged(RoleChanged { journal_index, at, platform, role, holder, effective_at })
+            })
+            .await;
+    }
+    ledger
+        .decide(|journal_index, at, platform| {
+            let (key, valid_until) = ([4; 32], NOON - 60);
+            Event::OracleKeyRetired(OracleKeyRetired { journal_index, at, platform, key, valid_until })
+        })
+        .await;
+    ledger
+        .decide(|journal_index, at, platform| {
+            let offset = OffsetEntry { from: NOON, seconds: 32_400 };
+            Event::OffsetAdded(OffsetAdded { journal_index, at, platform, offset })
+        })
+        .await;
+    for (from_day, shards) in [(20_729, 8), (u32::MAX, 1)] {
+        ledger
+            .decide(|journal_index, at, platform| {
+                Event::OrderShardsChanged(OrderShardsChanged { journal_index, at, platform, from_day, shards })
+            })
+            .await;
+    }
+    ledger
+        .decide(|journal_index, at, platform| Event::DayClosed(DayClosed { journal_index, at, platform, day: 20_720 }))
+        .await;
+
+    let body = served.json(&path).await;
+    assert_eq!((body["max_lateness"].as_i64(), body["timelock"].as_i64()), (Some(604_800), Some(30)));
+    let announced = body["announced"].as_array().unwrap();
+    assert_eq!(announced.len(), 1, "the other has come: {announced:?}");
+    assert_eq!(announced[0]["setting"], "max_lateness");
+    assert_eq!(announced[0]["seconds"], 86_400);
+    assert_eq!(body["next_admin"], json!({"address": address([7; 32]), "from": "2026-10-03T04:00:00Z"}));
+    assert_eq!((&body["admin"], &body["pauser"]), (&json!(address([3; 32])), &json!(address([8; 32]))));
+    assert_eq!(body["oracle_keys"][0]["valid_until"], "2026-10-03T03:59:00Z");
+    assert_eq!(body["oracle_keys"][0]["retired_at"], "2026-10-03T04:00:00Z");
+    assert_eq!(body["utc_offsets"][1], json!({"from": "2026-10-03T04:00:00Z", "seconds": 32_400}));
+    assert_eq!(body["order_shards"][1], json!({"from_day": 20_729, "from": "2026-10-03", "shards": 8}));
+    assert_eq!(body["order_shards"][2], json!({"from_day": u32::MAX, "from": null, "shards": 1}));
+    assert_eq!(body["closed_through"], "2026-09-24");
+}
+
+#[tokio::test]
+async fn a_token_shows_its_vault_and_what_it_must_hold() {
+    let served = Served::new().await;
+    let mut ledger = Ledger::new(served.pool()).await;
+    ledger.tokens(3).await;
+    ledger.two_rules().await;
+    ledger.publish(fixed(3, 1, "gems", 3, 40), 0).await;
+    ledger.pay("A1", "ann", 100, &[Did { asset: 3, ..Did::granted(3, 40) }, Did::granted(1, 5)]).await;
+
+    let body = served.json(&format!("/v1/platforms/{}", address(PLATFORM))).await;
+
+    let vault = address([6; 32]);
+    assert_eq!(
+        body["assets"][2],
+        json!({
+            "asset": 3, "name": "gems", "kind": "token", "expiry_months": 0, "mint": address([5; 32]),
+            "active_from": "2026-10-03T04:00:00Z", "liability": "40",
+            "vault": {
+                "address": vault, "funds": "1000", "opened_at": "2026-10-03T04:00:00Z",
+                "explorer": format!("https://explorer.solana.com/address/{vault}?cluster=devnet"),
+            },
+        })
+    );
+    assert_eq!(body["assets"][0]["liability"], "5");
+    assert!(body["assets"][0]["vault"].is_null());
 }
 
 #[tokio::test]

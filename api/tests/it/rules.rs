@@ -1,6 +1,11 @@
 use crate::{
-    ledger::{Did, Ledger},
+    ledger::{Did, Ledger, NOON, fixed},
     served::Served,
+};
+use rebate_client::event::{EffectEntry, Event, LimitsEntry, RuleDefinition, RuleDropped, RuleEnded, StepEntry};
+use rebate_core::{
+    rule::{Field, GroupMode, Operator, Predicate, TierMode},
+    window::{Scope, Window},
 };
 use serde_json::{Value, json};
 
@@ -8,21 +13,8 @@ use serde_json::{Value, json};
 async fn published(served: &Served) -> Ledger {
     let mut ledger = Ledger::new(served.pool()).await;
     ledger.two_rules().await;
-    ledger
-        .rule(
-            1,
-            2,
-            "first recharge 30",
-            json!({"condition": [], "effect": {"kind": "fixed", "asset": 2, "amount": "30"}}),
-        )
-        .await;
-    served
-        .sql(
-            "UPDATE rules SET superseded_at = 1791000000 WHERE rule = 1 AND version = 1;
-             UPDATE rules SET effective_at = 1791000000 WHERE rule = 1 AND version = 2;
-             UPDATE rules SET starts_at = 1790000000, ends_at = 1791000000 WHERE rule = 2",
-        )
-        .await;
+    ledger.publish(fixed(1, 2, "first recharge 30", 2, 30), NOON).await;
+    served.sql("UPDATE rules SET starts_at = 1790000000, ends_at = 1791000000 WHERE rule = 2").await;
     ledger
 }
 
@@ -99,17 +91,11 @@ async fn rule_versions_come_in_pages() {
 async fn a_rule_shows_what_it_granted_by_asset() {
     let served = Served::new().await;
     let mut ledger = published(&served).await;
-    ledger
-        .rule(
-            1,
-            3,
-            "first recharge 5",
-            json!({"condition": [], "effect": {"kind": "fixed", "asset": 1, "amount": "5"}}),
-        )
-        .await;
+    ledger.publish(fixed(1, 3, "first recharge 5", 1, 5), NOON).await;
     let of_stars = Did { version: 2, asset: 2, ..Did::granted(1, 30) };
     let of_version_3 = Did { version: 3, ..Did::granted(1, 5) };
     ledger.pay("A1", "ann", 5_000, &[Did::granted(1, u64::MAX)]).await;
+    ledger.refund("R1", "A1", 5_000).await;
     ledger.pay("A2", "bob", 5_000, &[of_stars]).await;
     ledger.pay("A3", "cat", 5_000, &[of_version_3]).await;
 
@@ -119,12 +105,106 @@ async fn a_rule_shows_what_it_granted_by_asset() {
     assert_eq!(
         body["totals"],
         json!([
-            {"asset": 1, "asset_name": "coins", "granted": "18446744073709551620", "grants": 2},
-            {"asset": 2, "asset_name": "stars", "granted": "30", "grants": 1},
+            {"asset": 1, "asset_name": "coins", "granted": "18446744073709551620", "grants": 2,
+             "reversed": "18446744073709551615"},
+            {"asset": 2, "asset_name": "stars", "granted": "30", "grants": 1, "reversed": "0"},
         ])
     );
+    assert_eq!(body["budget"], json!({"spent": "35", "grants": 3}), "what was reversed can be granted again");
     assert_eq!(body["versions"][0]["version"], 1);
     assert_eq!(body["versions"][1]["granted"], "30");
+}
+
+#[tokio::test]
+async fn a_rule_shows_everything_it_was_published_with() {
+    let served = Served::new().await;
+    let mut ledger = Ledger::new(served.pool()).await;
+    let rule = RuleDefinition {
+        group: 3,
+        group_mode: GroupMode::Best as u8,
+        tags: 1 | 1 << 31,
+        excludes: 1 << 5,
+        condition: vec![
+            Predicate::new(0, false, Field::Hour, Operator::Any, 1 << 20 | 1 << 21).into(),
+            Predicate::new(1, true, Field::Segments, Operator::Any, 5).into(),
+        ],
+        window: Window::Week as u8,
+        scope: Scope::UserStreamer as u8,
+        effect: EffectEntry::Tiers {
+            asset: 1,
+            mode: TierMode::Marginal as u8,
+            steps: vec![StepEntry { threshold: 0, value: 100 }, StepEntry { threshold: 5_000, value: 200 }],
+        },
+        limits: LimitsEntry { user_amount: u64::MAX, user_count: 3, total_amount: 0, total_count: 7, on_limit: 2 },
+        holdout_bps: 500,
+        ..fixed(1, 1, "evening tiers", 1, 1)
+    };
+    ledger.publish(rule, 0).await;
+
+    let body = served.json("/v1/rules/1/versions/1").await;
+
+    assert_eq!(body["when"], json!(["hour in [20, 21]", "not segments any 5"]));
+    assert_eq!(body["group"], 3);
+    assert_eq!(body["group_mode"], "best");
+    assert_eq!(body["tags"], json!([0, 31]));
+    assert_eq!(body["excludes"], json!([5]));
+    assert_eq!(body["window"], "week");
+    assert_eq!(body["scope"], "user_streamer");
+    assert_eq!(
+        body["effect"],
+        json!({"kind": "tiers", "asset": 1, "mode": "marginal", "steps": [["0", "100"], ["5000", "200"]]})
+    );
+    assert_eq!(
+        body["limits"],
+        json!({"user_amount": "18446744073709551615", "user_count": "3", "total_amount": "0", "total_count": "7",
+               "on_limit": "reject"})
+    );
+    assert_eq!(body["holdout_bps"], 500);
+    assert_eq!(body["ended"], false);
+    assert!(body["dropped_at"].is_null());
+    assert_eq!(body["reversed"], "0");
+}
+
+#[tokio::test]
+async fn effects_of_every_kind_are_shown_as_they_were_published() {
+    let served = Served::new().await;
+    let mut ledger = Ledger::new(served.pool()).await;
+    let effects = [
+        (
+            EffectEntry::Streak { asset: 1, days: 7, amount: 1_000, recurring: true },
+            json!({"kind": "streak", "asset": 1, "days": 7, "amount": "1000", "recurring": true}),
+        ),
+        (EffectEntry::Multiplier { asset: 2, bps: 15_000 }, json!({"kind": "multiplier", "asset": 2, "bps": 15_000})),
+    ];
+    for (id, (effect, shown)) in (1..).zip(effects) {
+        ledger.publish(RuleDefinition { effect, ..fixed(id, 1, "a rule", 1, 1) }, 0).await;
+        assert_eq!(served.json(&format!("/v1/rules/{id}/versions/1")).await["effect"], shown);
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_ended_and_left_the_book_says_so() {
+    let served = Served::new().await;
+    let mut ledger = Ledger::new(served.pool()).await;
+    ledger.two_rules().await;
+    let (rule, version) = (1, 1);
+    ledger
+        .decide(|journal_index, at, platform| {
+            Event::RuleEnded(RuleEnded { journal_index, at, platform, rule, version, ends_at: NOON })
+        })
+        .await;
+    let body = served.json("/v1/rules/1/versions/1").await;
+    assert_eq!(body["ended"], true);
+    assert_eq!(body["superseded_at"], "2026-10-03T04:00:00Z");
+    assert_eq!(versions(&served.json("/v1/rules?in_force_at=1791000000").await), [(2, 1)]);
+
+    ledger
+        .decide(|journal_index, at, platform| {
+            let (granted, grants, reversed) = (0, 0, 0);
+            Event::RuleDropped(RuleDropped { journal_index, at, platform, rule, version, granted, grants, reversed })
+        })
+        .await;
+    assert_eq!(served.json("/v1/rules/1/versions/1").await["dropped_at"], "2026-10-03T04:00:00Z");
 }
 
 #[tokio::test]
