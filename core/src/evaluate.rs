@@ -168,6 +168,7 @@ impl Evaluation {
         // Counters stand in the order in which rules met the user, mostly that of evaluation: each search begins where
         // the one before ended.
         let mut hint = 0;
+        let mut rooms = [Room::default(); Scope::ALL.len()];
         for (slot, rule) in context.rules.iter().enumerate() {
             if !rule.in_force(payment.paid_at) {
                 continue;
@@ -192,7 +193,11 @@ impl Evaluation {
                 if counts || rolled && (found.is_some() || rule.window().is_periodic()) {
                     let place = match found {
                         Some((place, _)) => place,
-                        None => self.room(brought, scope, context.rules).ok_or(Stop::NoRoom(rule.id, scope))?,
+                        None => {
+                            let room = rooms.get_mut((scope as usize).wrapping_sub(1));
+                            let place = room.and_then(|room| room.next(brought, context.rules));
+                            place.ok_or(Stop::NoRoom(rule.id, scope))?
+                        }
                     };
                     self.changes.push(Change { outcome: self.outcomes.len(), scope, place, counters: counted });
                 }
@@ -217,16 +222,6 @@ impl Evaluation {
             });
         }
         Ok(multipliers)
-    }
-
-    /// A place among `brought` that no earlier rule of this evaluation has: a free one, or else one of a rule that left the
-    /// book, which never comes back.
-    fn room(&self, brought: &[Counters], scope: Scope, rules: &[Rule]) -> Option<usize> {
-        let taken = |place: usize| self.changes.iter().any(|change| change.scope == scope && change.place == place);
-        let mut places = brought.iter().enumerate().filter(|(place, _)| !taken(*place));
-        let free = places.clone().find(|(_, counters)| counters.is_free());
-        let place = free.or_else(|| places.find(|(_, counters)| rules.iter().all(|rule| rule.id != counters.rule)));
-        place.map(|(place, _)| place)
     }
 
     /// Step 3: of a group with the mode `first` or `best`, one candidate is left. `new` is what the next outcome will be.
@@ -356,6 +351,29 @@ pub(crate) fn share_budget(rules: &mut [Rule], slot: usize) {
     for sibling in rules.iter_mut().filter(|sibling| sibling.id == id) {
         sibling.budget_spent = spent;
         sibling.budget_grants = grants;
+    }
+}
+
+/// Room for counters that a user has none of yet, in one scope: each place is looked at once in an evaluation, or a user who
+/// meets many rules at once would cost as much as their cube.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    /// Places below were looked at for free ones.
+    free: usize,
+    /// Places below were looked at for those of rules that left the book.
+    left: usize,
+}
+
+impl Room {
+    /// The next place: a free one, or else one of a rule that left the book, which never comes back.
+    fn next(&mut self, brought: &[Counters], rules: &[Rule]) -> Option<usize> {
+        let next = |from: &mut usize, fits: &dyn Fn(&Counters) -> bool| {
+            let place = brought.iter().enumerate().skip(*from).find(|(_, counters)| fits(counters)).map(|(at, _)| at);
+            *from = place.map_or(brought.len(), |place| place.wrapping_add(1));
+            place
+        };
+        let left = |counters: &Counters| !counters.is_free() && rules.iter().all(|rule| rule.id != counters.rule);
+        next(&mut self.free, &Counters::is_free).or_else(|| next(&mut self.left, &left))
     }
 }
 
