@@ -150,7 +150,9 @@ proptest! {
         let first = i64::from(open_from.0) * DAY;
         // What is reported of a condition that fails at two clauses can depend on a streak of long ago.
         let reads_streak = |draft: &Draft| draft.condition.iter().any(|one| one.field() == Some(Field::StreakDays));
-        prop_assume!(!book.iter().any(reads_streak));
+        for draft in book.iter_mut().filter(|draft| reads_streak(draft)) {
+            draft.condition.clear();
+        }
         let timed = |payments: Vec<(Payment, i64)>, from: i64, name: &str| -> Vec<Payment> {
             (0..)
                 .zip(payments)
@@ -164,7 +166,8 @@ proptest! {
         };
         let (before, after) = (timed(before, NOON.0, "A"), timed(after, first, "B"));
         let (kept, _) = told((&book, &offsets), (&before, &after), open_from, false);
-        let (given_up, _) = told((&book, &offsets), (&before, &after), open_from, true);
+        let (given_up, how_many) = told((&book, &offsets), (&before, &after), open_from, true);
+        prop_assume!(how_many > 0);
         prop_assert_eq!(kept, given_up);
     }
 }

@@ -445,6 +445,27 @@ fn counters_take_as_many_rules_as_they_have_room_for_and_no_more() {
 }
 
 #[test]
+fn counters_of_a_rule_that_left_the_book_make_room_where_none_is_free() {
+    let rules = [published(&always(1, fixed(1, 5))), published(&always(2, fixed(1, 5)))];
+    let of = |rule, spend| Counters {
+        rule: RuleId(rule),
+        epoch: RuleVersion(1),
+        spend: Amount(spend),
+        ..Counters::default()
+    };
+    let after = |brought: &[Counters]| {
+        let mut counters = Everywhere([brought.to_vec(), Vec::new(), Vec::new()]);
+        let outcomes = run(&payment("A1", 1, 7), &mut rules.clone(), 1, &mut Balances::default(), &mut counters);
+        outcomes.map(|_| counters.0[0].iter().map(|one| (one.rule.0, one.spend.0)).collect::<Vec<_>>())
+    };
+    assert_eq!(after(&[of(9, 100), of(1, 10), of(8, 100)]), Ok(vec![(2, 7), (1, 17), (8, 100)]));
+    assert_eq!(after(&[of(9, 100), of(8, 100)]), Ok(vec![(1, 7), (2, 7)]), "and begin anew");
+    assert_eq!(after(&[of(9, 100), Counters::default(), of(2, 10)]), Ok(vec![(9, 100), (1, 7), (2, 17)]));
+    assert_eq!(after(&[of(2, 10)]), Err(Stop::NoRoom(RuleId(1), Scope::User)), "the second is still in the book");
+    assert_eq!(after(&[of(9, 100)]), Err(Stop::NoRoom(RuleId(2), Scope::User)), "a place is taken once");
+}
+
+#[test]
 fn two_rules_that_come_for_the_first_time_take_two_places() {
     let mut platform = Platform::of(&[always(1, fixed(1, 5)), always(2, fixed(1, 6))]);
     platform.told(&payment("A1", 1, 100));

@@ -25,12 +25,16 @@ fn with_effect(effect: Effect<'_>) -> Result<(), InvalidRule> {
 }
 
 #[test]
-fn a_name_has_one_to_thirty_two_bytes() {
+fn a_name_has_one_to_thirty_two_bytes_and_no_control_characters() {
     let name = |name: &str| Definition { name, ..SOUND }.check();
     assert_eq!(name("x"), Ok(()));
     assert_eq!(name(""), Err(InvalidRule::Name));
     assert_eq!(name(&"x".repeat(MAX_NAME)), Ok(()));
     assert_eq!(name(&"x".repeat(MAX_NAME + 1)), Err(InvalidRule::Name));
+    for control in ["a\nb", "\0", "ab\t", "a\u{7f}", "\u{1f}b"] {
+        assert_eq!(name(control), Err(InvalidRule::Name), "{control:?}");
+    }
+    assert_eq!(name("a b~"), Ok(()));
     assert_eq!(name("首充返利百分之二十封顶"), Err(InvalidRule::Name), "11 characters, 33 bytes");
 }
 
