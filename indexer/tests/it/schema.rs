@@ -73,6 +73,49 @@ async fn migrating_twice_is_as_good_as_once() {
 }
 
 #[tokio::test]
+async fn what_an_older_version_wrote_is_kept_and_completed() {
+    let database = Database::without_schema().await;
+    static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+    MIGRATIONS.run_to(3, database.pool()).await.unwrap();
+    database
+        .execute(
+            r#"
+            INSERT INTO transactions VALUES (decode(repeat('01', 64), 'hex'), 1, 0, now());
+            INSERT INTO events SELECT decode(repeat('02', 32), 'hex'), n, 'kind', now(), decode(repeat('01', 64), 'hex'),
+                decode(repeat('00', 8), 'hex') FROM generate_series(0, 2) AS n;
+            INSERT INTO platforms VALUES (decode(repeat('02', 32), 'hex'), 1, decode(repeat('03', 32), 'hex'),
+                decode(repeat('03', 32), 'hex'), 60, 0, 7, false, now());
+            INSERT INTO assets VALUES (decode(repeat('02', 32), 'hex'), 1, 'coins', 'points');
+            INSERT INTO rules VALUES (decode(repeat('02', 32), 'hex'), 1, 1, 'a rule', 1, 1, 0, 0, 0, 0,
+                '{"condition": [], "effect": {"kind": "fixed", "asset": 1, "amount": "30"}}', now(), 1, 30, 1);
+            INSERT INTO payments VALUES (decode(repeat('02', 32), 'hex'), 2, decode(repeat('04', 32), 'hex'),
+                decode(repeat('05', 32), 'hex'), decode(repeat('06', 32), 'hex'), 100, now(), 1, 0, 0, 0, 0, 1);
+            INSERT INTO outcomes VALUES (decode(repeat('02', 32), 'hex'), 2, 0, 1, 1, 0, 0, 1, 30, 0, 30);
+            INSERT INTO entries VALUES (decode(repeat('02', 32), 'hex'), 2, 0, decode(repeat('05', 32), 'hex'), 'grant', 1,
+                30, 0, 30, decode(repeat('04', 32), 'hex'), 1, 1, now());
+            INSERT INTO users VALUES (decode(repeat('02', 32), 'hex'), decode(repeat('05', 32), 'hex'), 1, 100, now(), now());
+            INSERT INTO balances VALUES (decode(repeat('02', 32), 'hex'), decode(repeat('05', 32), 'hex'), 1, 30, 1, 2);
+            "#,
+        )
+        .await;
+    database::migrate(database.pool()).await.unwrap();
+
+    let kept: (i64, i32, String, String, String, i64, String, String, String) = sqlx::query_as(
+        "SELECT from_day, shards, liability::text, group_mode, counter_window, tags, spent::text, debt::text, refunded::text
+         FROM order_shards JOIN assets USING (platform) JOIN rules USING (platform, asset)
+         JOIN rule_budgets USING (platform, rule) JOIN balances USING (platform, asset)
+         JOIN users USING (platform, user_key)",
+    )
+    .fetch_one(database.pool())
+    .await
+    .unwrap();
+    let text = |text: &str| text.to_owned();
+    let expected = (0, 7, text("30"), text("stackable"), text("lifetime"), 0, text("30"), text("0"), text("0"));
+    assert_eq!(kept, expected);
+    assert_eq!((database.count("entries").await, database.count("outcomes").await), (1, 1));
+}
+
+#[tokio::test]
 async fn an_unreachable_database_is_named_without_its_password() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
