@@ -3,6 +3,7 @@
 use rebate_client::{
     address::{Addresses, day_of},
     chain::SubmitError,
+    event::{EffectEntry, RuleDefinition},
     instruction::{self, RecordAccounts},
     platform_id,
 };
@@ -13,9 +14,10 @@ use rebate_core::{
     journal, order,
     outcome::Reason,
     payment::Payment,
-    units::{Day, MAX_ASSETS, PaymentNumber, Timestamp},
+    units::{Day, MAX_ASSETS, OrderHash, PaymentNumber, Timestamp},
+    window::Scope,
 };
-use rebate_tests::platform::{NOON, TestPlatform, payment, refusal, settings};
+use rebate_tests::platform::{NOON, TestPlatform, always, asset, payment, refusal, settings};
 use solana_signer::Signer;
 
 const DAY: i64 = 86_400;
@@ -125,15 +127,34 @@ fn a_payment_may_be_a_minute_ahead_of_the_chains_clock_and_no_second_more() {
 }
 
 #[test]
-fn the_readable_log_line_names_order_grant_asset_rules_and_balances() {
+fn the_readable_log_line_names_order_grants_assets_rules_and_balances() {
     let platform = TestPlatform::with_sample_rules();
-    let paid = payment("A1", "u1", 5_000);
-    let logs = platform.pay(&[paid]).expect("a payment").landed.logs;
-    let line = format!(
-        "Program log: order {}: +1000 coins by rule 1, balance 0 -> 1000; +1000 coins by rule 2, balance 1000 -> 2000",
-        &paid.order.to_string()[..16]
+    let stars = instruction::add_asset(&platform.admin.pubkey(), &platform.addresses, &asset("stars"), Timestamp(0));
+    platform.as_admin(&stars).expect("a second asset");
+    let line = |paid: Payment| {
+        let logs = platform.pay(&[paid]).expect("a payment").landed.logs;
+        let begin = format!("Program log: order {}", &paid.order.to_string()[..16]);
+        let lines: Vec<_> = logs.iter().filter_map(|line| line.strip_prefix(&begin)).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1, "{logs:?}");
+        lines[0].clone()
+    };
+    let first = line(payment("A1", "u1", 5_000));
+    assert_eq!(first, ": +1000 coins by rule 1, +1000 by rule 2, balance 0 -> 2000");
+    for (id, effect) in
+        [(30, EffectEntry::Fixed { asset: 2, amount: 5 }), (31, EffectEntry::Fixed { asset: 1, amount: 7 })]
+    {
+        let later = RuleDefinition { priority: 30, ..always(id, effect) };
+        platform.publish(&later, NOON + 3_600).expect("a rule");
+    }
+    platform.chain.set_clock(Some(NOON + 3_600));
+    let at = |order, paid_at| Payment { paid_at: Timestamp(paid_at), ..payment(order, "u1", 100) };
+    let mixed = line(at("A2", NOON + 3_600));
+    assert_eq!(
+        mixed,
+        ": +1000 coins by rule 2, balance 2000 -> 3000; +5 stars by rule 30, balance 0 -> 5; +7 coins by rule 31, balance 3000 -> 3007"
     );
-    assert!(logs.contains(&line), "{logs:?}");
+    assert_eq!(line(at("A3", NOON - DAY)), ": no rebate");
+    platform.assert_sound();
 }
 
 #[test]
@@ -196,6 +217,58 @@ fn a_balance_that_would_pass_u64_refuses_the_record_and_changes_nothing() {
     assert_eq!(refusal(platform.pay(&[payment("A2", "u1", 1)])), "AmountOverflow");
     assert_eq!(platform.balance("u1"), u64::MAX - 1);
     assert_eq!(platform.recorded().len(), 1);
+}
+
+#[test]
+fn counters_that_would_pass_u64_refuse_the_record_and_change_nothing() {
+    let platform = TestPlatform::start();
+    platform.publish(&always(1, EffectEntry::Fixed { asset: 1, amount: 5 }), 0).expect("a rule");
+    platform.pay(&[payment("A1", "u1", u64::MAX)]).expect("the most there is");
+    let before = (platform.user("u1"), platform.journal(), platform.rule_book());
+    assert_eq!(refusal(platform.pay(&[payment("A2", "u1", 1)])), "AmountOverflow");
+    assert_eq!((platform.user("u1"), platform.journal(), platform.rule_book()), before);
+    platform.pay(&[payment("A2", "u2", 1)]).expect("somebody else's counters have room, and the order was not taken");
+    platform.assert_sound();
+}
+
+#[test]
+fn times_at_the_ends_of_time_are_too_late_or_from_the_future() {
+    let platform = TestPlatform::with_sample_rules();
+    for (at, expected) in [
+        (i64::MIN, "TooLate"),
+        (i64::MIN + 1, "TooLate"),
+        (-1, "TooLate"),
+        (0, "TooLate"),
+        (i64::from(u32::MAX) * DAY, "FromTheFuture"),
+        (i64::MAX - 1, "FromTheFuture"),
+        (i64::MAX, "FromTheFuture"),
+    ] {
+        let paid = Payment { paid_at: Timestamp(at), ..payment("A1", "u1", 100) };
+        assert_eq!(refusal(platform.pay(&[paid])), expected, "at {at}");
+    }
+    assert!(platform.recorded().is_empty());
+}
+
+#[test]
+fn a_stranger_who_makes_an_account_large_stops_no_payment() {
+    let platform = TestPlatform::start();
+    for id in 1..=64 {
+        let scope = if id % 2 == 0 { Scope::User } else { Scope::UserStreamer } as u8;
+        let rule = RuleDefinition { scope, ..always(id, EffectEntry::Fixed { asset: 1, amount: 5 }) };
+        platform.publish(&rule, 0).expect("a rule");
+    }
+    let paid = Payment { streamer: 9, ..payment("A1", "u1", 100) };
+    platform.open_for(&paid);
+    let (stranger, addresses) = (platform.stranger(), &platform.addresses);
+    let who = stranger.pubkey();
+    let id = paid.scope_id(Scope::UserStreamer);
+    platform.signed_by(&instruction::grow_user(&who, addresses, &paid.user, 255), &stranger).expect("anybody may");
+    let grow = instruction::grow_counter(&who, addresses, &paid.user, Scope::UserStreamer, id, 255);
+    platform.signed_by(&grow, &stranger).expect("anybody may");
+    platform.pay(&[paid]).expect("within the compute units that everybody has");
+    platform.pay(&[Payment { order: OrderHash::of("A2"), ..paid }]).expect("and again");
+    assert_eq!(platform.balance("u1"), 2 * 64 * 5);
+    platform.assert_sound();
 }
 
 #[test]

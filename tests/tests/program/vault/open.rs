@@ -1,14 +1,16 @@
 //! Opening a vault: anybody may, once, for a token that nobody can take out of it.
 
 use super::{another_mint, another_platform, last_event, with};
-use rebate_client::{address::PROGRAM, event::Event, instruction};
+use rebate_client::{address::PROGRAM, chain::SubmitError, event::Event, instruction};
 use rebate_core::units::AssetId;
 use rebate_tests::{
     platform::refusal,
     token::{COIN, Extension, SPL_TOKEN, TOKEN_2022, TestToken, TokenPlatform},
 };
-use solana_program::pubkey::Pubkey;
+use solana_keypair::Keypair;
+use solana_program::{pubkey::Pubkey, rent::Rent};
 use solana_signer::Signer;
+use solana_system_interface::instruction::create_account;
 use spl_token_2022_interface::{
     extension::{
         ExtensionType, confidential_transfer, default_account_state, group_member_pointer, group_pointer,
@@ -53,7 +55,8 @@ fn a_vault_is_opened_once() {
         let t = unopened(program);
         t.open_vault().expect("opened");
         t.fill(500);
-        assert!(t.open_vault().is_err());
+        let again = t.open_vault().expect_err("opened again");
+        assert!(matches!(again, SubmitError::Failed { .. }), "{again}");
         assert_eq!((t.books(), t.holds()), ((500, 0), 500));
     }
 }
@@ -105,11 +108,15 @@ fn the_mint_is_the_assets() {
 
 #[test]
 fn an_asset_whose_mint_is_none_has_no_vault() {
-    // The address of a token account, of an account without data, and of nothing.
+    // The address of a token account, of a mint that was never initialised, of an account without data, and of nothing.
     let t = unopened(TOKEN_2022);
     let wallet = t.platform.payer.pubkey();
     let account = t.coin.account(&t.platform, &wallet);
-    for (asset, mint) in (3..).zip([account, t.coin.issuer.pubkey(), Pubkey::new_unique()]) {
+    let uninitialised = Keypair::new();
+    let (lamports, space) = (Rent::default().minimum_balance(82), 82);
+    let create = create_account(&wallet, &uninitialised.pubkey(), lamports, space, &TOKEN_2022);
+    t.platform.run(&[create], &[&t.platform.payer, &uninitialised]).expect("an account");
+    for (asset, mint) in (3..).zip([account, uninitialised.pubkey(), t.coin.issuer.pubkey(), Pubkey::new_unique()]) {
         let token = instruction::Token { mint, program: TOKEN_2022 };
         let mut entry = t.coin.entry("no mint");
         entry.mint = mint.to_bytes();
@@ -230,7 +237,7 @@ fn metadata_that_a_mint_gets_later_changes_nothing() {
 
 #[test]
 fn a_mint_that_comes_back_with_other_extensions_counts_no_more() {
-    let mint = solana_keypair::Keypair::new();
+    let mint = Keypair::new();
     let t = TokenPlatform::without_vault(|platform| TestToken::at(platform, TOKEN_2022, &mint, &[CLOSE_AUTHORITY]));
     t.open_vault().expect("opened");
     let close =
