@@ -65,12 +65,11 @@ impl Mint {
         address: &[u8; 32],
         program: &Interface<'_, TokenPrograms>,
     ) -> Result<Self> {
-        let account = *account.account();
-        let is_it = account.address().as_array() == address && account.owned_by(program.address());
-        require!(is_it, RebateError::WrongMint);
+        let (account, program) = (*account.account(), *program.address());
+        require!(account.address().as_array() == address, RebateError::WrongMint);
         // SAFETY: no instruction writes to a mint or has it changed by another program.
         let (decimals, initialized) = unsafe {
-            if account.owned_by(&pinocchio_token::ID) {
+            if program == pinocchio_token::ID {
                 let mint = spl::Mint::from_account_view_unchecked(&account).map_err(|_| RebateError::WrongMint)?;
                 (mint.decimals(), mint.is_initialized())
             } else {
@@ -80,7 +79,7 @@ impl Mint {
             }
         };
         require!(initialized, RebateError::WrongMint);
-        Ok(Self { account, program: *program.address(), decimals })
+        Ok(Self { account, program, decimals })
     }
 
     /// Refuses a mint that could not be relied on, and returns whether transfers of its tokens cost a fee.
@@ -108,15 +107,14 @@ impl Mint {
         Ok(fee)
     }
 
-    /// A token account of this mint.
+    /// A token account of this mint. Both libraries check whose the account is and what it is.
     ///
     /// # Errors
     /// [`RebateError::WrongTokenAccount`].
     pub fn token_account<'a>(&self, account: &'a AccountView) -> Result<TokenAccount<'a>> {
-        require!(account.owned_by(&self.program), RebateError::WrongTokenAccount);
         // SAFETY: nothing here writes to a token account; what is returned is gone before another program is called.
         let (mint, owner, amount) = unsafe {
-            if account.owned_by(&pinocchio_token::ID) {
+            if self.program == pinocchio_token::ID {
                 let token = spl::Account::from_account_view_unchecked(account);
                 let token = token.map_err(|_| RebateError::WrongTokenAccount)?;
                 (token.mint(), token.owner(), token.amount())
