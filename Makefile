@@ -47,6 +47,7 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 	@setup/validator
 	@setup/program
 	@setup/program --silent
+	@setup/program --profile
 	cargo build --locked --release --workspace --bins --bench events
 	@mkdir -p $(target)/bench
 	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \

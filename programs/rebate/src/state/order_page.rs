@@ -61,12 +61,12 @@ impl OrderPage {
 unsafe fn slots<'a>(page: &Account<OrderPage>) -> Result<&'a mut [u64]> {
     // SAFETY: as the caller promises.
     let bytes: &'a mut [u8] = unsafe { tail::<OrderPage>(page.account()) };
-    bytemuck::try_cast_slice_mut(bytes).map_err(|_| ProgramError::InvalidAccountData.into())
+    bytemuck::try_cast_slice_mut(bytes).map_err(|_| ProgramError::InvalidAccountData)
 }
 
 /// How many slots the page has.
 pub fn slot_count(page: &Account<OrderPage>) -> usize {
-    page.current_space().saturating_sub(OrderPage::space(0)) / size_of::<u64>()
+    page.current_space().saturating_sub(OrderPage::space(0)).div_euclid(size_of::<u64>())
 }
 
 /// Where an order stands in the page.
