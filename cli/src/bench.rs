@@ -4,6 +4,7 @@ mod latency;
 mod profile;
 mod program;
 mod report;
+mod simulate;
 
 use crate::{arguments::BenchArguments, rule_file::RuleFile};
 use report::Report;
@@ -16,6 +17,9 @@ pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
     let rules = RuleFile::parse("cli/src/bench/rules.toml", include_str!("bench/rules.toml"))?;
     let demo = RuleFile::read(&arguments.rules)?;
     let mut report = Report::new();
+    // First, while the process has used little memory.
+    report.section("the simulator, on one core");
+    simulate::measure(&mut report)?;
     report.section("the built program on the embedded chain");
     program::measure(&arguments, &rules, &demo, &mut report).await?;
     if let Some(figures) = &arguments.figures {

@@ -16,7 +16,7 @@ pub mod record;
 use crate::{arguments::SimulateArguments, pay, payment_file::PaymentFileError, rule_file::RuleFile};
 use answer::Answers;
 use anyhow::Context;
-use lines::{Lines, MAX_LINE};
+use lines::{Blocks, Lines, MAX_LINE};
 use names::{Names, TooMany};
 use platform::Platform;
 pub use progress::Progress;
@@ -33,6 +33,9 @@ use thiserror::Error;
 
 /// How many bytes of answers are written at once.
 const CHUNK: usize = 1 << 18;
+
+/// How many records are looked at together before they are decided one by one: they wait for memory together.
+const BATCH: usize = 64;
 
 /// What ends a simulation early.
 #[derive(Debug, Error)]
@@ -98,6 +101,8 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
 fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = fs::Permissions::from_mode(0o666);
+    // Said plainly, without the name that it would have had.
+    fs::metadata(folder)?;
     tempfile::Builder::new().prefix(".rebate-").permissions(permissions).tempfile_in(folder)
 }
 
@@ -145,11 +150,13 @@ pub fn simulate<R: Read + Seek>(
     let (mut orders, mut bytes) = (0usize, 0usize);
     payments.rewind().map_err(unreadable)?;
     progress.begin("checking", size);
-    each(payments, name, progress, |record| {
-        orders = orders.saturating_add(1);
-        bytes = bytes.saturating_add(record.order().len());
-        if let Record::Refund(refund) = record {
-            refunded.number(&refund.of)?;
+    each(payments, name, progress, |batch| {
+        orders = orders.saturating_add(batch.len());
+        for record in batch {
+            bytes = bytes.saturating_add(record.order().len());
+            if let Record::Refund(refund) = record {
+                refunded.number(&refund.of)?;
+            }
         }
         Ok(Ok(()))
     })?;
@@ -160,9 +167,9 @@ pub fn simulate<R: Read + Seek>(
     let (mut records, mut accepted) = (0u64, 0u64);
     payments.rewind().map_err(unreadable)?;
     progress.begin("simulating", size);
-    each(payments, name, progress, |record| {
-        records = records.saturating_add(1);
-        accepted = accepted.saturating_add(platform.record(record, &mut answers)?.into());
+    each(payments, name, progress, |batch| {
+        records = records.saturating_add(batch.len() as u64);
+        accepted = accepted.saturating_add(platform.record(batch, &mut answers)?);
         if answers.text().len() >= CHUNK {
             if let Err(error) = out.write_all(answers.text()) {
                 return Ok(Err(SimulationError::Write(error)));
@@ -176,33 +183,46 @@ pub fn simulate<R: Read + Seek>(
     Ok(Simulated { records, accepted, users: platform.users(), ledger: platform.into_ledger() })
 }
 
-/// Hands every record to `act`; empty lines are skipped.
+/// Hands all records to `act`, up to [`BATCH`] at a time; empty lines are skipped.
 fn each(
     payments: &mut impl Read,
     name: &str,
     progress: &Progress,
-    mut act: impl FnMut(&Record<'_>) -> Result<Result<(), SimulationError>, TooMany>,
+    mut act: impl FnMut(&[Record<'_>]) -> Result<Result<(), SimulationError>, TooMany>,
 ) -> Result<(), SimulationError> {
-    let mut reader = Reader::default();
-    let mut lines = Lines::new(payments);
     let wrong = |line, what| PaymentFileError::Wrong { file: name.to_owned(), line, what };
-    let mut read = 0;
+    let mut reader = Reader::default();
+    let mut blocks = Blocks::new(payments);
+    let mut number = 0usize;
     loop {
-        let line = lines.next_line();
-        let line =
-            line.map_err(|error| PaymentFileError::Unreadable { file: name.to_owned(), why: error.to_string() })?;
-        let Some(line) = line else { return Ok(()) };
-        if line.text.len() > MAX_LINE {
-            return Err(wrong(line.number, format!("the line is longer than {MAX_LINE} bytes")).into());
+        let block = blocks.next_block();
+        let block =
+            block.map_err(|error| PaymentFileError::Unreadable { file: name.to_owned(), why: error.to_string() })?;
+        let Some(block) = block else { return Ok(()) };
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut lines = Lines(block);
+        loop {
+            let line = lines.next();
+            if let Some(line) = line {
+                number = number.saturating_add(1);
+                if line.len() > MAX_LINE {
+                    return Err(wrong(number, format!("the line is longer than {MAX_LINE} bytes")).into());
+                }
+                match reader.read(line) {
+                    Ok(record) => batch.push(record),
+                    Err(_) if line.trim_ascii().is_empty() => {}
+                    Err(what) => return Err(wrong(number, what).into()),
+                }
+            }
+            if batch.len() == BATCH || line.is_none() {
+                act(&batch)
+                    .map_err(|TooMany| wrong(number, "more than 4294967296 order numbers or users".to_owned()))??;
+                batch.clear();
+            }
+            if line.is_none() {
+                break;
+            }
         }
-        if !line.text.trim_ascii().is_empty() {
-            let record = reader.read(line.text).map_err(|what| wrong(line.number, what))?;
-            act(&record)
-                .map_err(|TooMany| wrong(line.number, "more than 4294967296 order numbers or users".to_owned()))??;
-        }
-        if lines.read() != read {
-            read = lines.read();
-            progress.at(read);
-        }
+        progress.at(blocks.read());
     }
 }

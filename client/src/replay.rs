@@ -12,11 +12,12 @@ pub use vault::Vault;
 use rebate_core::{
     balance::Balances,
     counters::Counters,
+    expiry::Expired,
     payment::Payment,
     redemption::Redemption,
     refund::Refund,
     refusal::Refusal,
-    units::{OrderHash, ScopeId, Timestamp, UserKey},
+    units::{Amount, AssetId, OrderHash, ScopeId, Timestamp, UserKey},
     window::Scope,
 };
 use std::collections::HashMap;
@@ -81,6 +82,27 @@ impl Replay {
         Ok(redeemed)
     }
 
+    /// A user takes all of a token out of its vault while the chain's clock shows `now`. Returns the balance before and after.
+    ///
+    /// # Errors
+    /// [`Refusal::InsufficientBalance`] if there is nothing; nothing was changed but what expired.
+    pub fn claim_all(&mut self, user: &UserKey, asset: AssetId, now: Timestamp) -> Result<(Amount, Amount), Refusal> {
+        let index = *self.users.get(user).ok_or(Refusal::InsufficientBalance)?;
+        self.ledger.expire(index, now);
+        let balances = self.ledger.balances(index);
+        let all = asset.slot().and_then(|slot| balances.get(slot)).map(|balance| balance.total());
+        let all = all.filter(|all| all.0 > 0).ok_or(Refusal::InsufficientBalance)?;
+        self.ledger.claim(index, asset, all)
+    }
+
+    /// Lets expire what of a user's balances is over when the chain's clock shows `now`.
+    pub fn expire(&mut self, user: &UserKey, now: Timestamp) -> &[Expired] {
+        match self.users.get(user) {
+            Some(user) => self.ledger.expire(*user, now),
+            None => &[],
+        }
+    }
+
     /// A user's balances, by asset slot.
     pub fn balances(&self, user: &UserKey) -> Balances {
         self.users.get(user).map(|user| self.ledger.balances(*user)).unwrap_or_default()
@@ -89,6 +111,16 @@ impl Replay {
     /// What rules count of a user in a scope: the user's own, or towards a streamer or in a session by number.
     pub fn counters(&self, user: &UserKey, scope: Scope, id: ScopeId) -> &[Counters] {
         self.users.get(user).map(|user| self.ledger.counters(*user, scope, id.0)).unwrap_or_default()
+    }
+
+    /// A user takes `amount` of a token out of its vault, of which nothing is over by now. Returns the balance before and
+    /// after.
+    ///
+    /// # Errors
+    /// [`Refusal::InsufficientBalance`] if the user has less; nothing was changed.
+    pub fn claim(&mut self, user: &UserKey, asset: AssetId, amount: Amount) -> Result<(Amount, Amount), Refusal> {
+        let user = *self.users.get(user).ok_or(Refusal::InsufficientBalance)?;
+        self.ledger.claim(user, asset, amount)
     }
 
     /// The order's number, or the one it gets if it is taken.

@@ -4,7 +4,7 @@ use super::record::Text;
 use rebate_client::replay::{Decided, Redeemed};
 use rebate_core::{
     expiry::Expired,
-    outcome::{Outcome, Reason},
+    outcome::Reason,
     refusal::Refusal,
     rule::Rule,
     units::{Amount, AssetId},
@@ -14,7 +14,8 @@ use rebate_core::{
 #[derive(Debug, Default)]
 pub struct Answers {
     text: Vec<u8>,
-    /// Of every rule and reason, what an outcome begins with, up to its amount.
+    /// Of every rule and reason, what an outcome begins with: up to its amount, or up to the balance where nothing is
+    /// granted.
     beginnings: Vec<[Vec<u8>; Reason::ALL.len()]>,
 }
 
@@ -23,7 +24,9 @@ impl Answers {
     pub fn new(rules: &[Rule], size: usize) -> Self {
         let of = |rule: &Rule, reason: Reason| {
             let (id, version, asset) = (rule.id, rule.version, rule.asset());
-            format!(r#"{{"rule":{id},"version":{version},"reason":"{reason}","asset":{asset},"amount":"#).into_bytes()
+            let zero = if reason == Reason::Granted { "" } else { "0,\"before\":" };
+            format!(r#"{{"rule":{id},"version":{version},"reason":"{reason}","asset":{asset},"amount":{zero}"#)
+                .into_bytes()
         };
         Self {
             text: Vec::with_capacity(size),
@@ -62,7 +65,21 @@ impl Answers {
             if let Some(beginning) = of_rule.and_then(|reasons| reasons.get(outcome.reason as usize)) {
                 self.text.extend_from_slice(beginning);
             }
-            self.amounts(outcome);
+            if outcome.reason == Reason::Granted {
+                self.balance(outcome.amount, outcome.before, outcome.after);
+            } else {
+                // Nothing was granted, and nothing is another amount than before.
+                let mut number = itoa::Buffer::new();
+                let balance = number.format(outcome.before.0).as_bytes();
+                self.text.extend_from_slice(balance);
+                self.raw(b",\"after\":");
+                self.text.extend_from_slice(balance);
+                if outcome.reason == Reason::NotMatched {
+                    self.raw(b",\"clause\":");
+                    self.number(outcome.clause.into());
+                }
+            }
+            self.text.push(b'}');
         }
         self.text.push(b']');
         self.end(decided.expired);
@@ -85,7 +102,8 @@ impl Answers {
             self.raw(b"\",\"asset\":");
             self.number(outcome.asset.0.into());
             self.raw(b",\"amount\":");
-            self.amounts(outcome);
+            self.balance(outcome.amount, outcome.before, outcome.after);
+            self.text.push(b'}');
         }
         self.text.push(b']');
         self.end(decided.expired);
@@ -108,6 +126,11 @@ impl Answers {
 
     #[inline]
     fn number(&mut self, number: u64) {
+        // Most are.
+        if number == 0 {
+            self.text.push(b'0');
+            return;
+        }
         self.text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
@@ -124,17 +147,6 @@ impl Answers {
             }
         }
         self.text.push(b'"');
-    }
-
-    /// An outcome from its amount on.
-    #[inline]
-    fn amounts(&mut self, outcome: &Outcome) {
-        self.balance(outcome.amount, outcome.before, outcome.after);
-        if outcome.reason == Reason::NotMatched {
-            self.raw(b",\"clause\":");
-            self.number(outcome.clause.into());
-        }
-        self.text.push(b'}');
     }
 
     #[inline]

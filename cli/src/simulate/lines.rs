@@ -1,6 +1,6 @@
-//! A file line by line, without a copy of any line.
+//! A file by blocks of whole lines, without a copy of any line.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 use std::io::{self, Read};
 
 /// How much is read at once.
@@ -9,30 +9,23 @@ const CHUNK: usize = 1 << 18;
 /// How long a line can be, in bytes: a bound on memory for what is no payment file at all.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// The lines of a reader.
-pub struct Lines<R> {
+/// The blocks of a reader.
+pub struct Blocks<R> {
     reader: R,
     buffer: Vec<u8>,
     /// What of the buffer was handed out.
     begin: usize,
     /// What of the buffer was read.
     end: usize,
-    number: usize,
+    /// Whether anything was handed out.
+    begun: bool,
     read: u64,
 }
 
-/// A line, without its end.
-pub struct Line<'a> {
-    /// From 1.
-    pub number: usize,
-    /// What it says; more than [`MAX_LINE`] bytes, and not all of it, if it is too long.
-    pub text: &'a [u8],
-}
-
-impl<R: Read> Lines<R> {
-    /// The lines from where `reader` stands.
+impl<R: Read> Blocks<R> {
+    /// The blocks from where `reader` stands.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; CHUNK], begin: 0, end: 0, number: 0, read: 0 }
+        Self { reader, buffer: vec![0; CHUNK], begin: 0, end: 0, begun: false, read: 0 }
     }
 
     /// How many bytes were read so far.
@@ -40,35 +33,34 @@ impl<R: Read> Lines<R> {
         self.read
     }
 
-    /// The next line; `None` behind the last. A byte order mark before the first is no part of it.
+    /// The next lines; `None` behind the last. A line of more than [`MAX_LINE`] bytes may be cut after that many. A byte
+    /// order mark at the beginning is left out.
     ///
     /// # Errors
     /// What the reader fails with.
-    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_block(&mut self) -> io::Result<Option<&[u8]>> {
         let mut searched = self.begin;
-        let (end, next) = loop {
+        let end = loop {
             let unread = self.buffer.get(searched..self.end).unwrap_or_default();
-            if let Some(at) = memchr(b'\n', unread) {
-                let end = searched.saturating_add(at);
-                break (end, end.saturating_add(1));
+            if let Some(at) = memrchr(b'\n', unread) {
+                break searched.saturating_add(at).saturating_add(1);
             }
             if self.end.saturating_sub(self.begin) > MAX_LINE {
-                break (self.end, self.end);
+                break self.end;
             }
             searched = self.end.saturating_sub(self.begin);
             if self.fill()? == 0 {
                 if self.begin == self.end {
                     return Ok(None);
                 }
-                break (self.end, self.end);
+                break self.end;
             }
         };
-        let begin = self.begin;
-        self.begin = next;
-        self.number = self.number.saturating_add(1);
-        let text = self.buffer.get(begin..end).unwrap_or_default();
-        let text = if self.number == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
-        Ok(Some(Line { number: self.number, text }))
+        let block = self.buffer.get(self.begin..end).unwrap_or_default();
+        self.begin = end;
+        let first = !self.begun;
+        self.begun = true;
+        Ok(Some(if first { block.strip_prefix(b"\xef\xbb\xbf").unwrap_or(block) } else { block }))
     }
 
     /// Moves what is left to the front and reads on. Returns how much was read.
@@ -90,5 +82,23 @@ impl<R: Read> Lines<R> {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// The lines of a block, without their ends.
+pub struct Lines<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memchr(b'\n', self.0).unwrap_or(self.0.len());
+        let (line, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(line)
     }
 }

@@ -1,8 +1,7 @@
 //! Order numbers and user ids, numbered in the order they are met. Each is kept once, byte for byte.
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashTable, hash_table::Entry};
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, hint::black_box};
 
 /// A set of names.
 #[derive(Debug, Default)]
@@ -11,12 +10,24 @@ pub struct Names {
     text: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
-    /// Each name's number, found by the name.
-    table: HashTable<u32>,
+    /// An open-addressed table, at most three quarters full: what it takes to find a name, or to see that it is new, lies
+    /// together. Its length is a power of two, or 0.
+    slots: Vec<Slot>,
     state: RandomState,
 }
 
-/// More names than 2^32.
+/// The low half of a name's hash, and its number, from 1; 0 for nobody's slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    hash: u32,
+    number: u32,
+}
+
+/// Where a name is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(u32);
+
+/// More names than 2^32 − 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany;
 
@@ -25,13 +36,25 @@ impl Names {
     pub fn reserve(&mut self, count: usize, bytes: usize) {
         self.text.reserve(bytes);
         self.ends.reserve(count);
-        let Self { text, ends, table, state } = self;
-        table.reserve(count, |at| state.hash_one(at_number(text, ends, *at)));
+        self.grow_for(self.len().saturating_add(count));
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Where to look for `name`; [`at`](Self::at) takes it.
+    #[inline]
+    pub fn place(&self, name: &[u8]) -> Place {
+        // The low half.
+        Place(self.state.hash_one(name) as u32)
+    }
+
+    /// Looks at a place without waiting for what stands there: later looks find it nearer.
+    #[inline]
+    pub fn look_ahead(&self, place: Place) {
+        black_box(self.slots.get(self.slot(place)).map(|slot| slot.number));
     }
 
     /// The number of `name`, which gets the next one if it is new.
@@ -40,28 +63,70 @@ impl Names {
     /// [`TooMany`].
     #[inline]
     pub fn number(&mut self, name: &[u8]) -> Result<usize, TooMany> {
-        let Self { text, ends, table, state } = self;
-        let entry = table.entry(
-            state.hash_one(name),
-            |at| at_number(text, ends, *at) == name,
-            |at| state.hash_one(at_number(text, ends, *at)),
-        );
-        match entry {
-            Entry::Occupied(entry) => Ok(*entry.get() as usize),
-            Entry::Vacant(entry) => {
-                let number = u32::try_from(ends.len()).map_err(|_| TooMany)?;
-                entry.insert(number);
+        self.at(self.place(name), name)
+    }
+
+    /// The number of `name`, which belongs to the place `place`.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    #[inline]
+    pub fn at(&mut self, place: Place, name: &[u8]) -> Result<usize, TooMany> {
+        if self.is_full_with(self.len().saturating_add(1)) {
+            self.grow_for(self.len().saturating_add(1));
+        }
+        let Self { text, ends, slots, .. } = self;
+        let mask = slots.len().wrapping_sub(1);
+        let mut at = place.0 as usize & mask;
+        loop {
+            // There is one, and a free one: the table was made for more.
+            let slot = slots.get_mut(at).ok_or(TooMany)?;
+            let Some(number) = slot.number.checked_sub(1) else {
+                let number = u32::try_from(ends.len()).ok().and_then(|number| number.checked_add(1)).ok_or(TooMany)?;
+                *slot = Slot { hash: place.0, number };
                 text.extend_from_slice(name);
                 ends.push(text.len());
-                Ok(number as usize)
+                return Ok(number as usize - 1);
+            };
+            if slot.hash == place.0 && name_of(text, ends, number as usize) == name {
+                return Ok(number as usize);
+            }
+            at = at.wrapping_add(1) & mask;
+        }
+    }
+
+    #[inline]
+    fn slot(&self, place: Place) -> usize {
+        place.0 as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn is_full_with(&self, count: usize) -> bool {
+        count > self.slots.len() / 4 * 3
+    }
+
+    /// Makes the table large enough for `count` names.
+    #[cold]
+    fn grow_for(&mut self, count: usize) {
+        if !self.is_full_with(count) {
+            return;
+        }
+        let length = (count / 3).saturating_mul(4).saturating_add(8).next_power_of_two();
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); length]);
+        for slot in old.into_iter().filter(|slot| slot.number != 0) {
+            let mut at = self.slot(Place(slot.hash));
+            while self.slots.get(at).is_some_and(|taken| taken.number != 0) {
+                at = at.wrapping_add(1) & length.wrapping_sub(1);
+            }
+            if let Some(free) = self.slots.get_mut(at) {
+                *free = slot;
             }
         }
     }
 }
 
 #[inline]
-fn at_number<'a>(text: &'a [u8], ends: &[usize], number: u32) -> &'a [u8] {
-    let number = number as usize;
+fn name_of<'a>(text: &'a [u8], ends: &[usize], number: usize) -> &'a [u8] {
     let begin = number.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
     ends.get(number).and_then(|end| text.get(begin..*end)).unwrap_or_default()
 }

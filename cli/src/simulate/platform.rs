@@ -2,7 +2,7 @@
 
 use super::{
     answer::Answers,
-    names::{Names, TooMany},
+    names::{Names, Place, TooMany},
     record::{PaymentLine, Record, RedemptionLine, RefundLine},
 };
 use crate::{pay::user_key, rule_file::RuleFile};
@@ -31,6 +31,9 @@ pub struct Platform {
     keys: Keys,
     streamers: Numbers,
     sessions: Numbers,
+    /// Of the records at hand: where their orders are looked for, and their users.
+    places: Vec<Place>,
+    met: Vec<UserIndex>,
 }
 
 /// The users' keys, by number. Only a control group needs them.
@@ -79,6 +82,8 @@ impl Platform {
             refunded: refunded.len(),
             orders: refunded,
             users: Names::default(),
+            places: Vec::new(),
+            met: Vec::new(),
         })
     }
 
@@ -102,33 +107,56 @@ impl Platform {
         self.users.len()
     }
 
-    /// Records a line and writes the answer. Says whether it was accepted.
+    /// Records lines, writes the answers, and says how many were accepted.
     ///
     /// # Errors
     /// [`TooMany`].
     #[inline]
-    pub fn record(&mut self, record: &Record<'_>, answers: &mut Answers) -> Result<bool, TooMany> {
-        self.clock = self.clock.max(record.paid_at());
-        let order = OrderIndex(self.orders.number(record.order())?);
-        let refusal = match record {
-            Record::Payment(line) => self.pay(order, line, answers)?,
-            Record::Refund(line) => self.refund(order, line, answers)?,
-            Record::Redemption(line) => self.redeem(order, line, answers)?,
-        };
-        if let Some(refusal) = refusal {
-            answers.refused(record.order(), refusal);
+    pub fn record(&mut self, records: &[Record<'_>], answers: &mut Answers) -> Result<u64, TooMany> {
+        let places = records.iter().map(|record| self.orders.place(record.order()));
+        self.places.clear();
+        self.places.extend(places);
+        for place in &self.places {
+            self.orders.look_ahead(*place);
         }
-        Ok(refusal.is_none())
+        self.met.clear();
+        for record in records {
+            let user = match record {
+                Record::Payment(PaymentLine { user, .. }) | Record::Redemption(RedemptionLine { user, .. }) => {
+                    self.users.number(user)?
+                }
+                // Nobody's in particular.
+                Record::Refund(_) => 0,
+            };
+            self.met.push(UserIndex(user));
+        }
+        self.ledger.look_ahead(&self.met);
+        let mut accepted = 0u64;
+        for (at, record) in records.iter().enumerate() {
+            let (Some(place), Some(user)) = (self.places.get(at).copied(), self.met.get(at).copied()) else { continue };
+            self.clock = self.clock.max(record.paid_at());
+            let order = OrderIndex(self.orders.at(place, record.order())?);
+            let refusal = match record {
+                Record::Payment(line) => self.pay(order, user, line, answers)?,
+                Record::Refund(line) => self.refund(order, line, answers)?,
+                Record::Redemption(line) => self.redeem(order, user, line, answers),
+            };
+            match refusal {
+                Some(refusal) => answers.refused(record.order(), refusal),
+                None => accepted = accepted.saturating_add(1),
+            }
+        }
+        Ok(accepted)
     }
 
     #[inline]
     fn pay(
         &mut self,
         order: OrderIndex,
+        user: UserIndex,
         line: &PaymentLine<'_>,
         answers: &mut Answers,
     ) -> Result<Option<Refusal>, TooMany> {
-        let user = self.users.number(&line.user)?;
         let payment = Payment {
             // The ledger knows orders by number.
             order: OrderHash::default(),
@@ -142,7 +170,7 @@ impl Platform {
             segments: line.segments,
         };
         let kept = order.0 < self.refunded;
-        Ok(match self.ledger.pay(order, UserIndex(user), &payment, self.clock, kept) {
+        Ok(match self.ledger.pay(order, user, &payment, self.clock, kept) {
             Ok(decided) => {
                 answers.paid(&line.order, &decided);
                 None
@@ -170,30 +198,30 @@ impl Platform {
     fn redeem(
         &mut self,
         order: OrderIndex,
+        user: UserIndex,
         line: &RedemptionLine<'_>,
         answers: &mut Answers,
-    ) -> Result<Option<Refusal>, TooMany> {
-        let user = self.users.number(&line.user)?;
+    ) -> Option<Refusal> {
         self.keys.of(user, &line.user);
         let RedemptionLine { asset, amount, paid_at, .. } = *line;
-        Ok(match self.ledger.redeem(order, UserIndex(user), asset, amount, paid_at, self.clock) {
+        match self.ledger.redeem(order, user, asset, amount, paid_at, self.clock) {
             Ok(redeemed) => {
                 answers.redeemed(&line.order, asset, amount, &redeemed);
                 None
             }
             Err(refusal) => Some(refusal),
-        })
+        }
     }
 }
 
 impl Keys {
-    /// The key of user number `user`. Users come in the order of their numbers.
+    /// The key of a user. Users come in the order of their numbers.
     #[inline]
-    fn of(&mut self, user: usize, id: &[u8]) -> UserKey {
+    fn of(&mut self, user: UserIndex, id: &[u8]) -> UserKey {
         if !self.needed {
             return UserKey::default();
         }
-        if let Some(key) = self.keys.get(user) {
+        if let Some(key) = self.keys.get(user.0) {
             return *key;
         }
         let key = user_key(self.secret.as_deref(), &text(id));

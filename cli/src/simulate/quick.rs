@@ -15,7 +15,7 @@ pub fn read<'a>(line: &'a [u8], moments: &mut Moments) -> Option<Record<'a>> {
     cursor.expect(b'{')?;
     loop {
         cursor.spaces();
-        let key = cursor.text()?;
+        let key = cursor.key()?;
         cursor.spaces();
         cursor.expect(b':')?;
         cursor.spaces();
@@ -54,6 +54,31 @@ keys!(
     ASSET = 11
 );
 
+/// The keys as numbers: none has more than eight bytes.
+mod key {
+    const fn key(name: &[u8]) -> u64 {
+        let (mut key, mut at) = (0, name.len());
+        while at > 0 {
+            at -= 1;
+            key = key << 8 | name[at] as u64;
+        }
+        key
+    }
+
+    pub const KIND: u64 = key(b"kind");
+    pub const ORDER: u64 = key(b"order");
+    pub const USER: u64 = key(b"user");
+    pub const AMOUNT: u64 = key(b"amount");
+    pub const PAID_AT: u64 = key(b"paid_at");
+    pub const PRODUCT: u64 = key(b"product");
+    pub const STREAMER: u64 = key(b"streamer");
+    pub const SESSION: u64 = key(b"session");
+    pub const TIER: u64 = key(b"tier");
+    pub const SEGMENTS: u64 = key(b"segments");
+    pub const OF: u64 = key(b"of");
+    pub const ASSET: u64 = key(b"asset");
+}
+
 /// What the keys seen so far say.
 #[derive(Default)]
 struct Keys<'a> {
@@ -74,53 +99,53 @@ struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     #[inline]
-    fn read(&mut self, key: &[u8], cursor: &mut Cursor<'a>, moments: &mut Moments) -> Option<()> {
+    fn read(&mut self, key: u64, cursor: &mut Cursor<'a>, moments: &mut Moments) -> Option<()> {
         let bit = match key {
-            b"kind" => {
+            key::KIND => {
                 self.kind = cursor.text()?;
                 KIND
             }
-            b"order" => {
+            key::ORDER => {
                 self.order = cursor.named()?;
                 ORDER
             }
-            b"user" => {
+            key::USER => {
                 self.user = cursor.named()?;
                 USER
             }
-            b"amount" => {
+            key::AMOUNT => {
                 self.amount = cursor.number()?;
                 AMOUNT
             }
-            b"paid_at" => {
+            key::PAID_AT => {
                 self.paid_at = moments.quick(cursor.text()?)?;
                 PAID_AT
             }
-            b"product" => {
+            key::PRODUCT => {
                 self.product = u16::try_from(cursor.number()?).ok()?;
                 PRODUCT
             }
-            b"streamer" => {
+            key::STREAMER => {
                 self.streamer = cursor.text()?;
                 STREAMER
             }
-            b"session" => {
+            key::SESSION => {
                 self.session = cursor.text()?;
                 SESSION
             }
-            b"tier" => {
+            key::TIER => {
                 self.tier = u8::try_from(cursor.number()?).ok()?;
                 TIER
             }
-            b"segments" => {
+            key::SEGMENTS => {
                 self.segments = u32::try_from(cursor.number()?).ok()?;
                 SEGMENTS
             }
-            b"of" => {
+            key::OF => {
                 self.of = cursor.named()?;
                 OF
             }
-            b"asset" => {
+            key::ASSET => {
                 self.asset = u8::try_from(cursor.number()?).ok()?;
                 ASSET
             }
@@ -193,6 +218,25 @@ impl<'a> Cursor<'a> {
         while let [b' ', rest @ ..] = self.0 {
             self.0 = rest;
         }
+    }
+
+    /// A text in quotes of at most eight bytes, as a number; no known key is longer, and none has a zero in it.
+    #[inline]
+    fn key(&mut self) -> Option<u64> {
+        self.expect(b'"')?;
+        let (chunk, behind) = self.0.split_first_chunk::<8>()?;
+        let chunk = u64::from_le_bytes(*chunk);
+        let quotes = chunk ^ eight(b'"');
+        let quotes = quotes.wrapping_sub(eight(0x01)) & !quotes & eight(0x80);
+        if quotes == 0 {
+            let [b'"', rest @ ..] = behind else { return None };
+            self.0 = rest;
+            return Some(chunk);
+        }
+        let bits = quotes.trailing_zeros() & !7;
+        self.0 = self.0.get((bits / 8) as usize + 1..)?;
+        // Less than 64.
+        Some(chunk & ((1 << bits) - 1))
     }
 
     /// A text in quotes without escapes and control characters.

@@ -22,7 +22,7 @@ use rebate_core::{
     units::{Amount, AssetId, Day, MAX_ASSETS, Months, PaymentNumber, RuleId, RuleVersion, Seconds, Timestamp},
     window::Scope,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, hint::black_box};
 use thiserror::Error;
 
 /// A user, numbered from 0 without gaps.
@@ -184,6 +184,8 @@ pub struct Ledger {
     payments: u64,
     /// Of tokens whose funds are counted, by asset slot.
     vaults: [Option<Vault>; MAX_ASSETS],
+    /// Whether any vault's are.
+    funded: bool,
     evaluation: Evaluation,
     reversal: Reversal,
     expired: Vec<Expired>,
@@ -283,6 +285,7 @@ impl Ledger {
         });
         if let Some(vault) = self.vaults.get_mut(slot) {
             *vault = Some(Vault { funds, liability });
+            self.funded = true;
         }
     }
 
@@ -298,6 +301,18 @@ impl Ledger {
             vault.funds = Amount(vault.funds.0.saturating_sub(amount.0));
         }
         Ok((before, after))
+    }
+
+    /// Lets expire what of a user's balances is over when the clock shows `now`. Returns what did.
+    pub fn expire(&mut self, user: UserIndex, now: Timestamp) -> &[Expired] {
+        self.expired.clear();
+        if let Some(owner) = self.users.get_mut(user.0) {
+            let before = owner.balances;
+            let local = LocalTime::at(now, &self.terms.offsets);
+            expire(&mut owner.balances, &self.periods, local, |expired| self.expired.push(expired));
+            follow(&mut self.vaults, &before, &owner.balances);
+        }
+        &self.expired
     }
 
     /// How many payments were accepted.
@@ -323,6 +338,20 @@ impl Ledger {
             Scope::UserSession => self.sessions.get(&(user, id)),
         };
         counters.map_or(&[], Vec::as_slice)
+    }
+
+    /// Reads what payments of `users` will need. Who knows several payments ahead calls this for all of them, and waits for
+    /// memory once rather than for each.
+    #[inline]
+    pub fn look_ahead(&self, users: &[UserIndex]) {
+        // A part in each stretch of memory that is fetched at once; first what says where the rest is.
+        for user in users.iter().filter_map(|user| self.users.get(user.0)) {
+            let [one, _, three, _, five, _, seven, _] = &user.balances;
+            black_box((user.payments, one.debt, three.debt, five.debt, seven.debt));
+        }
+        for counters in users.iter().filter_map(|user| self.users.get(user.0)).flat_map(|user| &user.counters) {
+            black_box(counters.payments);
+        }
     }
 
     /// How many counters there are, of all users and scopes.
@@ -375,14 +404,16 @@ impl Ledger {
         }
         // Always there, by the line before.
         let payer = self.users.get_mut(user.0).ok_or(Refusal::AmountOverflow)?;
-        let mut vaults = self.vaults;
+        let mut vaults = if self.funded { self.vaults } else { [None; MAX_ASSETS] };
         self.expired.clear();
         let mut after_expiry = None;
         if self.expires {
             let mut balances = payer.balances;
             let local = LocalTime::at(now, &self.terms.offsets);
             expire(&mut balances, &self.periods, local, |expired| self.expired.push(expired));
-            follow(&mut vaults, &payer.balances, &balances);
+            if self.funded {
+                follow(&mut vaults, &payer.balances, &balances);
+            }
             after_expiry = Some(balances);
         }
         let balances = after_expiry.as_ref().unwrap_or(&payer.balances);
@@ -428,7 +459,9 @@ impl Ledger {
         self.evaluation.commit(&mut self.rules, &mut payer.balances, &mut counters);
         payer.payments = payer.payments.saturating_add(1);
         self.payments = self.payments.saturating_add(1);
-        self.vaults = vaults;
+        if self.funded {
+            self.vaults = vaults;
+        }
         if grown {
             trim(&mut payer.counters);
             trim(streamer);
