@@ -1,5 +1,9 @@
 //! `rebate rule`.
 
+pub mod explain;
+pub mod findings;
+mod values;
+
 use crate::{arguments::RuleCommand, platform, rule_file::RuleFile};
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
@@ -11,7 +15,7 @@ use rebate_client::{
     instruction,
 };
 use rebate_core::{
-    rule::{Effect, Predicate, Rule},
+    rule::{Effect, Field, Operator, Predicate, Rule},
     units::{RuleId, Timestamp},
 };
 use solana_signer::Signer;
@@ -26,6 +30,12 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
         RuleCommand::Check { file } => {
             let rules = RuleFile::read(&file)?;
             println!("{} is sound: {} rules, {} assets", file.display(), rules.rules.len(), rules.assets.len());
+            for sentence in explain::explanations(&rules) {
+                println!("{sentence}");
+            }
+            for finding in findings::findings(&rules, Timestamp(OffsetDateTime::now_utc().unix_timestamp())) {
+                println!("{finding}");
+            }
             Ok(())
         }
         RuleCommand::Publish { node, platform, file, effective_at } => {
@@ -163,10 +173,13 @@ fn predicate_text(predicate: &Predicate) -> String {
     let not = if predicate.negated() { "not " } else { "" };
     let field = predicate.field().map_or("?", |field| field.name());
     match predicate.operator() {
-        Some(rebate_core::rule::Operator::Any) => {
-            let days: Vec<_> =
-                (1..=7u32).filter(|day| predicate.value >> day & 1 == 1).map(|day| day.to_string()).collect();
-            format!("{not}{field} in [{}]", days.join(", "))
+        Some(Operator::Any) if predicate.field() == Some(Field::Segments) => {
+            format!("{not}{field} any {}", predicate.value)
+        }
+        Some(Operator::Any) => {
+            let members: Vec<_> =
+                (0..64).filter(|bit| predicate.value >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
+            format!("{not}{field} in [{}]", members.join(", "))
         }
         operator => format!("{not}{field} {} {}", operator.map_or("?", |operator| operator.sign()), predicate.value),
     }

@@ -3,4 +3,6 @@
 
 mod command;
 mod payment_file;
+mod rule_check;
 mod rule_file;
+mod simulate;
