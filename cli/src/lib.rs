@@ -14,6 +14,7 @@ pub mod run;
 pub mod simulate;
 pub mod span;
 pub mod stage;
+pub mod token;
 mod wording;
 
 pub use rebate_local as local;

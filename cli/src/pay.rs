@@ -1,14 +1,22 @@
 //! `rebate pay`: signs as the oracle and submits. For trying things out; a platform runs the oracle service.
 
-use crate::{arguments::PayArguments, keys, payment_file, platform};
+use crate::{
+    arguments::PayArguments,
+    keys,
+    payment_file::{self, DemoRecord, Record},
+    platform,
+};
 use anyhow::{Context, bail};
 use rebate_client::{
+    Pubkey,
     chain::{Landed, ReadAccounts, SubmitError},
     oracle, platform_id,
     recorder::{RecordError, Recorder, refusals},
 };
 use rebate_core::{
+    message,
     payment::Payment,
+    redemption::Redemption,
     units::{OrderHash, Timestamp, UserKey},
 };
 use solana_keypair::Keypair;
@@ -27,7 +35,13 @@ pub enum Fate {
     Refused(String),
 }
 
-/// Signs and submits every payment of a file, and says what became of each.
+/// A record as the oracle signs it, and its order number.
+enum ToSign {
+    Payment(String, Payment),
+    Redemption(String, Redemption),
+}
+
+/// Signs and submits every payment and redemption of a file, and says what became of each.
 ///
 /// # Errors
 /// One clear reason. What was recorded before stays recorded; submitting the file again is safe.
@@ -35,9 +49,7 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
     let records = payment_file::read(&arguments.payments)?;
     let oracle = keys::read(&arguments.oracle)?;
     let secret = arguments.platform_secret_file.as_deref().map(secret).transpose()?;
-    if let Some(record) = records.iter().find(|record| matches!(record, payment_file::Record::Forged(_))) {
-        bail!("order {}: only the demo plays forged records", record.payment().order);
-    }
+    records.iter().try_for_each(check_taken)?;
     let (chain, payer) = platform::connect(&arguments.node)?;
     let mut recorder = Recorder::new(&chain, arguments.platform, &payer).await?;
     let now = Timestamp(chain.now().await?);
@@ -49,22 +61,46 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
         );
     }
 
-    let mut payments = Vec::new();
-    for record in records.iter().map(payment_file::Record::payment) {
-        let user = user_key(secret.as_deref(), &record.user);
-        payments.push((record.order.clone(), record.payment(user, now).map_err(anyhow::Error::msg)?));
+    let mut to_sign = Vec::new();
+    for record in &records {
+        match record {
+            Record::Payment(line) => {
+                let payment = line.payment(user_key(secret.as_deref(), &line.user), now);
+                to_sign.push(ToSign::Payment(line.order.clone(), payment.map_err(anyhow::Error::msg)?));
+            }
+            Record::Redemption(line) => {
+                let redemption = line.redemption(user_key(secret.as_deref(), &line.user), now);
+                to_sign.push(ToSign::Redemption(line.order.clone(), redemption.map_err(anyhow::Error::msg)?));
+            }
+            Record::Refund(_) | Record::Demo(_) => {}
+        }
     }
     let mut refused = 0u64;
-    let mut rest = payments.as_slice();
-    while !rest.is_empty() {
-        let count = batch(&recorder, &oracle, rest.iter().map(|(_, payment)| *payment))?;
-        let (now, later) = rest.split_at(count);
-        rest = later;
-        let batch: Vec<Payment> = now.iter().map(|(_, payment)| *payment).collect();
-        let signed = oracle::sign(&oracle, &arguments.platform, &batch)
-            .map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))?;
-        let (fates, landed) = submit(&mut recorder, &batch, &signed).await?;
-        for ((order, _), fate) in now.iter().zip(fates) {
+    let mut rest = to_sign.as_slice();
+    while let Some((first, behind)) = rest.split_first() {
+        let (orders, fates, landed) = match first {
+            ToSign::Redemption(order, redemption) => {
+                rest = behind;
+                let signed = sign(&oracle, &arguments.platform, &[*redemption])?;
+                let (fate, landed) = fate(recorder.redeem(redemption, &signed).await)?;
+                (vec![order], vec![fate], landed)
+            }
+            ToSign::Payment(..) => {
+                let payments = rest.iter().map_while(|record| match record {
+                    ToSign::Payment(order, payment) => Some((order, *payment)),
+                    ToSign::Redemption(..) => None,
+                });
+                let (mut orders, mut batched): (Vec<_>, Vec<_>) = payments.take(BATCH).unzip();
+                let count = batch(&recorder, &oracle, batched.iter().copied())?;
+                rest = rest.get(count..).unwrap_or_default();
+                orders.truncate(count);
+                batched.truncate(count);
+                let signed = sign(&oracle, &arguments.platform, &batched)?;
+                let (fates, landed) = submit(&mut recorder, &batched, &signed).await?;
+                (orders, fates, landed)
+            }
+        };
+        for (order, fate) in orders.into_iter().zip(fates) {
             match (fate, &landed) {
                 (Fate::Recorded, Some(landed)) => println!("{order}: recorded in {}", landed.signature),
                 (Fate::Recorded, None) => println!("{order}: recorded"),
@@ -75,9 +111,55 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
             }
         }
     }
+    let redeems = to_sign.iter().any(|record| matches!(record, ToSign::Redemption(..)));
+    let what = if redeems { "records" } else { "payments" };
     match refused {
         0 => Ok(()),
-        refused => bail!("{refused} of {} payments were refused", payments.len()),
+        refused => bail!("{refused} of {} {what} were refused", to_sign.len()),
+    }
+}
+
+/// Whether `rebate pay` takes a record.
+fn check_taken(record: &Record) -> anyhow::Result<()> {
+    match record {
+        Record::Payment(_) | Record::Redemption(_) => Ok(()),
+        Record::Refund(line) => {
+            bail!(
+                "order {}: `rebate pay` takes payments and redemptions; a refund needs a proof of its order",
+                line.order
+            )
+        }
+        Record::Demo(DemoRecord::Forged(line)) => bail!("order {}: only the demo plays forged records", line.order),
+        Record::Demo(DemoRecord::Link(_)) => bail!("only the demo plays links of wallets"),
+        Record::Demo(DemoRecord::Claim(_)) => bail!("only the demo plays claims; the user's own wallet signs one"),
+        Record::Demo(DemoRecord::Deposit(_)) => bail!("only the demo plays deposits"),
+        Record::Demo(DemoRecord::MonthEnd) => bail!("only the demo lets months end"),
+    }
+}
+
+/// The oracle's signature over records of one kind.
+///
+/// # Errors
+/// More records than a message holds.
+pub fn sign<R: message::Record>(
+    oracle: &Keypair,
+    platform: &Pubkey,
+    records: &[R],
+) -> anyhow::Result<oracle::SignedMessage> {
+    oracle::sign(oracle, platform, records).map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))
+}
+
+/// What became of one record that was submitted by itself.
+///
+/// # Errors
+/// Whatever is not the program's word on the record.
+pub fn fate(recorded: Result<Landed, RecordError>) -> Result<(Fate, Option<Landed>), RecordError> {
+    match recorded {
+        Ok(landed) => Ok((Fate::Recorded, Some(landed))),
+        Err(RecordError::Submit(SubmitError::Refused { error, .. })) if error.is_refusal() => {
+            Ok((Fate::Refused(error.name().to_owned()), None))
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -112,8 +194,7 @@ pub fn batch(
     let mut batch = Vec::new();
     for payment in payments.into_iter().take(BATCH) {
         batch.push(payment);
-        let signed = oracle::sign(oracle, &recorder.addresses().platform, &batch)
-            .map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))?;
+        let signed = sign(oracle, &recorder.addresses().platform, &batch)?;
         if !recorder.fits(&recorder.instructions(&batch, &signed)) {
             batch.pop();
             break;

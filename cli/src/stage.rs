@@ -53,6 +53,8 @@ pub struct StageOptions {
 pub struct Stage {
     /// The chain, to submit to.
     pub chain: Arc<dyn Submit>,
+    /// The same, where it is inside the process: its clock can be set.
+    pub embedded: Option<EmbeddedChain>,
     /// The same, as explorers know it.
     pub cluster: Cluster,
     /// The address of the node, if there is one.
@@ -109,6 +111,7 @@ impl Stage {
                 rpc: started.validator.as_ref().map(LocalValidator::rpc_url),
                 validator: started.validator.map(std::sync::Mutex::new),
                 chain: started.chain,
+                embedded: started.embedded,
                 cluster: started.cluster,
                 database,
                 pool,
@@ -161,7 +164,7 @@ impl Stage {
     /// # Errors
     /// What did not stop in order; the rest is stopped all the same.
     pub async fn strike(self) -> anyhow::Result<()> {
-        let Self { chain, token, services, validator, owned, .. } = self;
+        let Self { chain, embedded, token, services, validator, owned, .. } = self;
         token.cancel();
         let mut services = services.into_inner();
         let mut ended = Ok(());
@@ -171,7 +174,7 @@ impl Stage {
                 Err(error) => Err(error).context("indexer or API"),
             });
         }
-        drop(chain);
+        drop((chain, embedded));
         let stopped = tokio::task::spawn_blocking(move || drop(validator)).await.context("stopping the validator");
         let removed = owned.remove().await;
         ended.and(stopped).and(removed)
@@ -278,6 +281,7 @@ async fn until_ready(api: &str) -> anyhow::Result<()> {
 
 struct Started {
     chain: Arc<dyn Submit>,
+    embedded: Option<EmbeddedChain>,
     source: Arc<dyn BlockSource>,
     cluster: Cluster,
     validator: Option<LocalValidator>,
@@ -289,7 +293,8 @@ async fn start_chain(options: &StageOptions, progress: &impl Fn(&str)) -> anyhow
             progress("starting a chain inside this process, with the built program");
             let chain = EmbeddedChain::start(&options.program)?;
             let source = Arc::new(EmbeddedSource::new(chain.clone()));
-            Ok(Started { chain: Arc::new(chain), source, cluster: Cluster::Embedded, validator: None })
+            let embedded = Some(chain.clone());
+            Ok(Started { chain: Arc::new(chain), embedded, source, cluster: Cluster::Embedded, validator: None })
         }
         ChainKind::Validator => {
             progress("starting solana-test-validator with the built program, some seconds");
@@ -299,7 +304,7 @@ async fn start_chain(options: &StageOptions, progress: &impl Fn(&str)) -> anyhow
             let url = validator.rpc_url();
             let chain = Arc::new(RpcChain::new(&url, Commitment::Confirmed));
             let source = Arc::new(RpcSource::new(&url, Commitment::Confirmed, POLL)?);
-            Ok(Started { chain, source, cluster: Cluster::Custom(url), validator: Some(validator) })
+            Ok(Started { chain, embedded: None, source, cluster: Cluster::Custom(url), validator: Some(validator) })
         }
     }
 }

@@ -1,17 +1,22 @@
-//! Recording payments: opens what they need, keeps batches within a transaction, submits.
+//! Recording what the oracle signed: opens what it needs, keeps within a transaction, submits.
 
 use crate::{
-    account::{Counter, DecodeError, OrderPage, Platform, RuleBook, User},
+    account::{Counter, DecodeError, OrderPage, Platform, Refund as RefundAccount, RuleBook, User},
     address::{Addresses, day_of},
     chain::{AccountAt, ChainError, Landed, Submit, SubmitError},
     instruction::{self, RecordAccounts},
     oracle::SignedMessage,
+    proof,
 };
 use rebate_core::{
+    journal::Hash,
     order,
     payment::Payment,
+    redemption::Redemption,
+    refund::Refund,
     rule::Rule,
-    units::{Day, OrderHash, Timestamp, UserKey},
+    units::{Amount, Day, OrderHash, Timestamp, UserKey},
+    wallet::WalletLink,
     window::Scope,
 };
 use solana_keypair::Keypair;
@@ -26,6 +31,9 @@ pub const LEGACY_TRANSACTION: usize = 1_232;
 
 /// How many slots an order page gets when it is opened on the way: 8 kB.
 const PAGE_SLOTS: u16 = 1_024;
+
+/// The stage of a refund's account once its order is proved.
+const PROVED: u8 = 2;
 
 /// How many accounts one transaction opens: what a legacy transaction has room for.
 const OPENED_AT_ONCE: usize = 6;
@@ -191,7 +199,7 @@ impl<'a> Recorder<'a> {
         for payment in payments {
             self.user(&payment.user, &mut missing).await?;
             // A payment that is refused as it is has no page: the program opens none for its day, nor asks for it.
-            if !self.is_admitted(payment).await? {
+            if !self.is_admitted(payment.amount, payment.paid_at).await? {
                 continue;
             }
             self.page(&payment.order, payment.paid_at, &mut missing).await?;
@@ -309,9 +317,9 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    async fn is_admitted(&self, payment: &Payment) -> Result<bool, ChainError> {
+    async fn is_admitted(&self, amount: Amount, at: Timestamp) -> Result<bool, ChainError> {
         let now = Timestamp(self.chain.now().await?);
-        Ok(self.platform.admission(now).check(payment.amount, payment.paid_at).is_ok())
+        Ok(self.platform.admission(now).check(amount, at).is_ok())
     }
 
     /// Opens what is missing and records `payments` with a message that is already signed. Where somebody changed the rules
@@ -329,6 +337,129 @@ impl<'a> Recorder<'a> {
             }
             landed => Ok(landed?),
         }
+    }
+
+    /// Opens what is missing and records a redemption with a message that is already signed. Where somebody filled a page
+    /// meanwhile, it looks again once.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn redeem(&mut self, redemption: &Redemption, signed: &SignedMessage) -> Result<Landed, RecordError> {
+        match self.redeem_once(redemption, signed).await {
+            Err(RecordError::Submit(SubmitError::Refused { error, .. })) if error.is_outdated() => {
+                self.refresh().await?;
+                self.redeem_once(redemption, signed).await
+            }
+            landed => landed,
+        }
+    }
+
+    async fn redeem_once(&mut self, redemption: &Redemption, signed: &SignedMessage) -> Result<Landed, RecordError> {
+        let Redemption { order, user, amount, redeemed_at, .. } = redemption;
+        let mut missing = Vec::new();
+        self.user(user, &mut missing).await?;
+        if self.is_admitted(*amount, *redeemed_at).await? {
+            self.page(order, *redeemed_at, &mut missing).await?;
+        }
+        self.open(missing).await?;
+        let accounts = RecordAccounts {
+            user: self.addresses.user(user),
+            pages: self.pages_of(order, *redeemed_at),
+            refund: None,
+            counters: Vec::new(),
+        };
+        let record = instruction::record_redemptions(&self.addresses, &[accounts], signed);
+        Ok(self.chain.submit(&record, &[self.payer]).await?)
+    }
+
+    /// Opens what is missing and records a refund of the recorded payment `paid`, which is proved, with a message that is
+    /// already signed. Where somebody changed the rules or filled a page meanwhile, it looks again once.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn refund(
+        &mut self,
+        refund: &Refund,
+        paid: &Payment,
+        signed: &SignedMessage,
+    ) -> Result<Landed, RecordError> {
+        match self.refund_once(refund, paid, signed).await {
+            Err(RecordError::Submit(SubmitError::Refused { error, .. })) if error.is_outdated() => {
+                self.refresh().await?;
+                self.refund_once(refund, paid, signed).await
+            }
+            landed => landed,
+        }
+    }
+
+    async fn refund_once(
+        &mut self,
+        refund: &Refund,
+        paid: &Payment,
+        signed: &SignedMessage,
+    ) -> Result<Landed, RecordError> {
+        let mut missing = Vec::new();
+        self.user(&paid.user, &mut missing).await?;
+        if self.is_admitted(refund.amount, refund.paid_at).await? {
+            self.page(&refund.order, refund.paid_at, &mut missing).await?;
+        }
+        self.open(missing).await?;
+        let accounts = RecordAccounts {
+            user: self.addresses.user(&paid.user),
+            pages: self.pages_of(&refund.order, refund.paid_at),
+            refund: Some(self.addresses.refund(&refund.of)),
+            counters: self.counters_of_refund(paid),
+        };
+        let record = instruction::record_refunds(&self.addresses, &[accounts], signed);
+        Ok(self.chain.submit(&record, &[self.payer]).await?)
+    }
+
+    /// Whether `order` was proved before.
+    ///
+    /// # Errors
+    /// What the chain answered.
+    pub async fn is_proved(&self, order: &OrderHash) -> Result<bool, RecordError> {
+        let address = self.addresses.refund(order);
+        let Some(account) = self.opened(&address).await? else { return Ok(false) };
+        let account = RefundAccount::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
+        Ok(account.stage == PROVED)
+    }
+
+    /// Proves `order` by its event and the event's path to a peak of the journal, in as few transactions as hold it.
+    ///
+    /// # Errors
+    /// What the chain answered.
+    pub async fn prove(&self, order: &OrderHash, event: &[u8], path: &[Hash]) -> Result<(), RecordError> {
+        let mut batch: Vec<Instruction> = Vec::new();
+        for step in proof::transactions(&self.payer.pubkey(), &self.addresses, order, event, path) {
+            batch.push(step);
+            if !self.fits(&batch)
+                && let Some(step) = batch.pop()
+            {
+                self.chain.submit(&batch, &[self.payer]).await?;
+                batch = vec![step];
+            }
+        }
+        self.chain.submit(&batch, &[self.payer]).await?;
+        Ok(())
+    }
+
+    /// Links a wallet with a message that is already signed; opens the user's account where it is missing.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub async fn link(&mut self, link: &WalletLink, signed: &SignedMessage) -> Result<Landed, RecordError> {
+        let mut missing = Vec::new();
+        self.user(&link.user, &mut missing).await?;
+        self.open(missing).await?;
+        let accounts = RecordAccounts {
+            user: self.addresses.user(&link.user),
+            pages: Vec::new(),
+            refund: None,
+            counters: Vec::new(),
+        };
+        let record = instruction::link_wallets(&self.addresses, &[accounts], signed);
+        Ok(self.chain.submit(&record, &[self.payer]).await?)
     }
 }
 

@@ -1,80 +1,127 @@
 //! What `rebate-core` decides by itself, to hold the chain and the API against.
 
-use super::api::Order;
+use super::api::{Order, Outcome as Shown, Redemption as ShownRedemption, Refund as ShownRefund};
+use rebate_client::{
+    account::{AssetKind, Platform},
+    replay::{Replay, Terms, Vault},
+};
 use rebate_core::{
-    admission::Admission,
     balance::Balances,
-    counters::Counters,
-    evaluate::{Context, CountersByScope, Evaluation, Stop, UNLIMITED},
+    expiry::Expired,
     outcome::Outcome,
     payment::Payment,
+    redemption::Redemption,
+    refund::Refund,
     refusal::Refusal,
     rule::Rule,
-    time::UtcOffset,
-    units::{MAX_ASSETS, OrderHash, PaymentNumber, ScopeId, Seconds, Timestamp, UserKey},
-    window::Scope,
+    units::{Amount, AssetId, Timestamp, UserKey},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// The evening as core sees it.
 pub struct Expected {
-    rules: Vec<Rule>,
-    offsets: Vec<UtcOffset>,
-    max_lateness: Seconds,
-    orders: HashSet<OrderHash>,
-    users: HashMap<UserKey, (PaymentNumber, Balances)>,
-    counters: HashMap<(UserKey, u8, ScopeId), Vec<Counters>>,
+    replay: Replay,
+    /// Who has a wallet.
+    linked: HashSet<UserKey>,
 }
 
 impl Expected {
-    /// An evening with these rules, before the first payment.
-    pub fn new(rules: Vec<Rule>, offsets: Vec<UtcOffset>, max_lateness: u32) -> Self {
-        let max_lateness = Seconds(max_lateness);
-        let (orders, users, counters) = (HashSet::new(), HashMap::new(), HashMap::new());
-        Self { rules, offsets, max_lateness, orders, users, counters }
+    /// An evening with these rules at `now`, before the first payment. The vaults of tokens are empty.
+    pub fn new(platform: &Platform, rules: Vec<Rule>, now: Timestamp) -> Self {
+        let mut replay = Replay::new(Terms::of_platform(platform, now));
+        replay.ledger_mut().set_rules(rules);
+        for (asset, id) in platform.assets().iter().zip(1..) {
+            if asset.kind == AssetKind::Token as u8 {
+                replay.ledger_mut().set_funds(AssetId(id), Amount(0));
+            }
+        }
+        Self { replay, linked: HashSet::new() }
+    }
+
+    /// Somebody puts `amount` into the vault of an asset.
+    pub fn deposit(&mut self, asset: AssetId, amount: Amount) {
+        let funds = self.vault(asset).map_or(0, |vault| vault.funds.0);
+        self.replay.ledger_mut().set_funds(asset, Amount(funds.saturating_add(amount.0)));
     }
 
     /// Records a payment at `now`.
-    pub fn record(&mut self, payment: &Payment, now: Timestamp) -> Result<Vec<Outcome>, Refusal> {
-        Admission::new(now, self.max_lateness).check(payment.amount, payment.paid_at)?;
-        if self.orders.contains(&payment.order) {
-            return Err(Refusal::DuplicateOrder);
+    pub fn pay(&mut self, payment: &Payment, now: Timestamp) -> Result<Vec<Outcome>, Refusal> {
+        self.replay.pay(payment, now).map(|decided| decided.outcomes.to_vec())
+    }
+
+    /// Records a refund at `now`.
+    pub fn refund(&mut self, refund: &Refund, now: Timestamp) -> Result<Vec<Outcome>, Refusal> {
+        self.replay.refund(refund, now).map(|decided| decided.outcomes.to_vec())
+    }
+
+    /// Records a redemption at `now`. The balance before and after.
+    pub fn redeem(&mut self, redemption: &Redemption, now: Timestamp) -> Result<(Amount, Amount), Refusal> {
+        self.replay.redeem(redemption, now).map(|redeemed| (redeemed.before, redeemed.after))
+    }
+
+    /// A wallet is linked to a user.
+    pub fn link(&mut self, user: UserKey) {
+        self.linked.insert(user);
+    }
+
+    /// A user claims all of an asset at `now`, with the wallet that the cast has for the user. The balance before and after,
+    /// or the name of the program's error.
+    pub fn claim(&mut self, user: &UserKey, asset: AssetId, now: Timestamp) -> Result<(Amount, Amount), &'static str> {
+        if !self.linked.contains(user) {
+            return Err("NotWallet");
         }
-        let (number, mut balances) = self.users.get(&payment.user).copied().unwrap_or_default();
-        let number = PaymentNumber(number.0.saturating_add(1));
-        let context = Context { rules: &self.rules, offsets: &self.offsets, number, free: &[UNLIMITED; MAX_ASSETS] };
-        let room = vec![Counters::default(); self.rules.len()];
-        let keys = Scope::ALL.map(|scope| (payment.user, scope as u8, payment.scope_id(scope)));
-        let [mut user, mut streamer, mut session] =
-            keys.map(|key| self.counters.get(&key).cloned().unwrap_or_else(|| room.clone()));
-        let mut counters =
-            CountersByScope { user: &mut user, streamer: Some(&mut streamer), session: Some(&mut session) };
-        let mut evaluation = Evaluation::default();
-        evaluation.decide(payment, &context, &balances, &counters).map_err(|stop| match stop {
-            Stop::Refused(refusal) => refusal,
-            // All counters are there, with room for all rules.
-            Stop::MissingCounters(..) | Stop::NoRoom(..) => Refusal::AmountOverflow,
-        })?;
-        evaluation.commit(&mut self.rules, &mut balances, &mut counters);
-        self.users.insert(payment.user, (number, balances));
-        self.counters.extend(keys.into_iter().zip([user, streamer, session]));
-        self.orders.insert(payment.order);
-        Ok(evaluation.outcomes().to_vec())
+        self.replay.claim_all(user, asset, now).map_err(|_| "NothingToClaim")
+    }
+
+    /// What of a user's balances is over at `now` expires.
+    pub fn expire(&mut self, user: &UserKey, now: Timestamp) -> Vec<Expired> {
+        self.replay.expire(user, now).to_vec()
     }
 
     /// A user's balances, by asset slot.
     pub fn balances(&self, user: &UserKey) -> Balances {
-        self.users.get(user).map(|(_, balances)| *balances).unwrap_or_default()
+        self.replay.balances(user)
+    }
+
+    /// What is behind a token.
+    pub fn vault(&self, asset: AssetId) -> Option<Vault> {
+        self.replay.ledger().vault(asset)
     }
 
     /// How many payments were accepted.
     pub fn accepted(&self) -> u64 {
-        self.orders.len() as u64
+        self.replay.ledger().payments()
+    }
+
+    /// The rules, with what they granted.
+    pub fn rules(&self) -> &[Rule] {
+        self.replay.ledger().rules()
     }
 }
 
-/// What differs between core's outcomes and those that the API shows.
-pub fn compare(order: &str, expected: &[Outcome], shown: &Order) -> Option<String> {
+/// What differs between core's outcomes of a payment and those that the API shows.
+pub fn compare_order(order: &str, expected: &[Outcome], shown: &Order) -> Option<String> {
+    compare(order, expected, &shown.outcomes)
+}
+
+/// The same of a refund.
+pub fn compare_refund(order: &str, expected: &[Outcome], shown: &ShownRefund) -> Option<String> {
+    compare(order, expected, &shown.outcomes)
+}
+
+/// The same of a redemption's balances before and after.
+pub fn compare_redemption(order: &str, expected: (Amount, Amount), shown: &ShownRedemption) -> Option<String> {
+    compare_balances(&format!("order {order}"), expected, &shown.before, &shown.after)
+}
+
+/// The same of any balance before and after.
+pub fn compare_balances(what: &str, expected: (Amount, Amount), before: &str, after: &str) -> Option<String> {
+    let (old, new) = expected;
+    let differs = old.to_string() != before || new.to_string() != after;
+    differs.then(|| format!("{what}: core goes from {old} to {new}, the API shows {before} to {after}"))
+}
+
+fn compare(order: &str, expected: &[Outcome], shown: &[Shown]) -> Option<String> {
     let expected: Vec<_> = expected
         .iter()
         .map(|outcome| {
@@ -83,7 +130,6 @@ pub fn compare(order: &str, expected: &[Outcome], shown: &Order) -> Option<Strin
         })
         .collect();
     let shown: Vec<_> = shown
-        .outcomes
         .iter()
         .map(|outcome| {
             let numbers = [&outcome.amount, &outcome.before, &outcome.after].map(Clone::clone);

@@ -1,0 +1,388 @@
+//! The evening itself, record by record.
+
+use super::{
+    api::{Api, Entry},
+    expected::{self, Expected},
+    show::{Line, Show},
+    tally::Tally,
+};
+use crate::{
+    cast::Cast,
+    pay::{self, Fate},
+    payment_file::{
+        ClaimRecord, DemoRecord, DepositRecord, LinkRecord, PaymentRecord, Record, RedemptionRecord, RefundRecord,
+    },
+    stage::Stage,
+    token,
+};
+use anyhow::Context;
+use rebate_client::{
+    Pubkey,
+    account::Journal,
+    address::Addresses,
+    chain::SubmitError,
+    instruction,
+    proof::JournalTree,
+    recorder::{RecordError, Recorder},
+};
+use rebate_core::{
+    payment::Payment,
+    refusal::Refusal,
+    units::{Amount, AssetId, JournalIndex, OrderHash, Timestamp, UserKey},
+    wallet::WalletLink,
+};
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use std::collections::{BTreeSet, HashMap};
+use time::{OffsetDateTime, UtcOffset};
+
+/// What the evening has come to so far.
+pub struct Evening<'a> {
+    pub stage: &'a Stage,
+    pub api: Api,
+    pub cast: &'a Cast,
+    pub show: &'a Show,
+    pub recorder: Recorder<'a>,
+    pub expected: Expected,
+    /// When it began, by the chain's clock.
+    pub began: Timestamp,
+    /// Local minus UTC, in seconds.
+    pub offset: i32,
+    /// Everybody who is in it.
+    pub users: BTreeSet<String>,
+    /// The recorded payments by order number, each with its place in the journal.
+    pub paid: HashMap<String, (Payment, JournalIndex)>,
+    /// The token accounts of wallets, by user.
+    pub wallets: HashMap<String, Pubkey>,
+    /// What rules did.
+    pub tally: Tally,
+    /// What disagreed so far, a sentence each.
+    pub differences: Vec<String>,
+    /// The order recorded last.
+    pub last: Option<String>,
+}
+
+impl Evening<'_> {
+    /// Plays everything.
+    pub async fn play(&mut self, records: &[Record]) -> anyhow::Result<()> {
+        let mut rest = records;
+        while let Some((first, behind)) = rest.split_first() {
+            rest = behind;
+            match first {
+                Record::Payment(line) => {
+                    let payments = behind.iter().map_while(|record| match record {
+                        Record::Payment(line) => Some(line),
+                        _ => None,
+                    });
+                    let lines: Vec<_> = std::iter::once(line).chain(payments.take(pay::BATCH)).collect();
+                    let count = self.payments(&lines).await?;
+                    rest = behind.get(count.saturating_sub(1)..).unwrap_or_default();
+                }
+                Record::Refund(line) => self.refund(line).await?,
+                Record::Redemption(line) => self.redemption(line).await?,
+                Record::Demo(DemoRecord::Forged(line)) => self.forged(line).await?,
+                Record::Demo(DemoRecord::Link(line)) => self.link(line).await?,
+                Record::Demo(DemoRecord::Claim(line)) => self.claim(line).await?,
+                Record::Demo(DemoRecord::Deposit(line)) => self.deposit(line).await?,
+                Record::Demo(DemoRecord::MonthEnd) => self.month_end().await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn now(&self) -> anyhow::Result<Timestamp> {
+        Ok(Timestamp(self.stage.chain.now().await?))
+    }
+
+    fn addresses(&self) -> Addresses {
+        *self.recorder.addresses()
+    }
+
+    fn payment(&self, line: &PaymentRecord) -> anyhow::Result<Payment> {
+        line.payment(self.cast.user(&line.user), self.began).map_err(anyhow::Error::msg)
+    }
+
+    /// Plays as many of these payments, from the first on, as go into one transaction, and says how many.
+    async fn payments(&mut self, lines: &[&PaymentRecord]) -> anyhow::Result<usize> {
+        let mut payments = lines.iter().map(|line| self.payment(line)).collect::<anyhow::Result<Vec<_>>>()?;
+        payments.truncate(pay::batch(&self.recorder, &self.cast.oracle, payments.iter().copied())?);
+        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &payments)?;
+        let now = self.now().await?;
+        let (fates, _) = pay::submit(&mut self.recorder, &payments, &signed).await?;
+        for ((line, payment), fate) in lines.iter().zip(&payments).zip(fates) {
+            let shown = of_payment(line, payment);
+            let expected = self.expected.pay(payment, now);
+            if let Some(outcomes) = self.settle(shown, &fate, expected) {
+                let order = self.api.order(&line.order).await?;
+                self.show.recorded(shown, &order);
+                self.tally.add(&order.outcomes);
+                self.differences.extend(expected::compare_order(&line.order, &outcomes, &order));
+                self.paid.insert(line.order.clone(), (*payment, JournalIndex(order.journal_index)));
+                self.last = Some(line.order.clone());
+            }
+        }
+        Ok(payments.len())
+    }
+
+    /// Holds what became of a record against what core says; what core has for one that was recorded.
+    fn settle<T>(&mut self, line: Line<'_>, fate: &Fate, expected: Result<T, Refusal>) -> Option<T> {
+        let of_core = match &expected {
+            Ok(_) => "core accepts it".to_owned(),
+            Err(refusal) => format!("core refuses it as {refusal}"),
+        };
+        let of_program = match fate {
+            Fate::Recorded => "the program recorded it".to_owned(),
+            Fate::Refused(reason) => {
+                self.show.refused(line, reason);
+                format!("the program refused it as {reason}")
+            }
+        };
+        let agreed = match (fate, &expected) {
+            (Fate::Recorded, Ok(_)) => true,
+            (Fate::Refused(reason), Err(refusal)) => refusal.name() == reason,
+            _ => false,
+        };
+        if !agreed {
+            self.differences.push(format!("{} {}: {of_program}, {of_core}", line.user, line.order));
+        }
+        expected.ok().filter(|_| agreed)
+    }
+
+    /// A payment whose signature is a stranger's under the oracle's key.
+    async fn forged(&mut self, line: &PaymentRecord) -> anyhow::Result<()> {
+        let payment = self.payment(line)?;
+        let mut signed = pay::sign(&self.cast.stranger, &self.addresses().platform, &[payment])?;
+        signed.key = self.cast.oracle.pubkey().to_bytes();
+        match self.recorder.record(&[payment], &signed).await {
+            Err(RecordError::Submit(SubmitError::Failed { why, .. })) => {
+                self.show.refused(of_payment(line, &payment), &format!("forged: {why}"));
+            }
+            Err(other) => return Err(other.into()),
+            Ok(_) => self.differences.push(format!("order {}: a forged signature was accepted", line.order)),
+        }
+        Ok(())
+    }
+
+    /// A refund, after the order is proved by its event in the journal.
+    async fn refund(&mut self, line: &RefundRecord) -> anyhow::Result<()> {
+        let refund = line.refund(self.began).map_err(anyhow::Error::msg)?;
+        // Of an order that nobody recorded there is neither a user nor a proof.
+        let paid = self.paid.get(&line.of).copied();
+        if let Some((_, index)) = paid {
+            self.prove(&refund.of, index).await?;
+        }
+        let user = self.name_of(paid.map(|(payment, _)| payment.user));
+        let payment = paid.map_or_else(Payment::default, |(payment, _)| payment);
+        let shown = Line {
+            at: Some(refund.paid_at),
+            user: &user,
+            paid: Some(i128::from(line.amount).saturating_neg()),
+            order: &line.order,
+        };
+        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[refund])?;
+        let now = self.now().await?;
+        let (fate, _) = pay::fate(self.recorder.refund(&refund, &payment, &signed).await)?;
+        let expected = self.expected.refund(&refund, now);
+        if let Some(outcomes) = self.settle(shown, &fate, expected) {
+            let found = self.api.refund(&line.order).await?;
+            self.show.refunded(shown, &found);
+            self.tally.add(&found.outcomes);
+            self.differences.extend(expected::compare_refund(&line.order, &outcomes, &found));
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, user: Option<UserKey>) -> String {
+        let name = |user: UserKey| self.users.iter().find(|name| self.cast.user(name) == user).cloned();
+        user.and_then(name).unwrap_or_default()
+    }
+
+    /// Proves an order by its event and the event's path up the journal's tree. The database knows all events; the program
+    /// takes nobody's word for them.
+    async fn prove(&self, order: &OrderHash, index: JournalIndex) -> anyhow::Result<()> {
+        if self.recorder.is_proved(order).await? {
+            return Ok(());
+        }
+        self.api.reaches(self.events().await?).await?;
+        let events = "SELECT bytes FROM events WHERE platform = $1 ORDER BY journal_index";
+        let platform = self.addresses().platform.to_bytes();
+        let events: Vec<Vec<u8>> =
+            sqlx::query_scalar(events).bind(&platform[..]).fetch_all(&self.stage.pool).await.context("the journal")?;
+        let tree = JournalTree::of(events);
+        let event = tree.event(index).zip(tree.path_to_peak(index));
+        let (event, path) = event.context("an order that was recorded is not in the journal")?;
+        self.recorder.prove(order, event, &path).await?;
+        Ok(())
+    }
+
+    /// How many events the chain has.
+    async fn events(&self) -> anyhow::Result<u64> {
+        let account = self.stage.chain.account(&self.addresses().journal).await?.context("the chain has no journal")?;
+        Ok(Journal::decode(&account.data)?.count)
+    }
+
+    async fn redemption(&mut self, line: &RedemptionRecord) -> anyhow::Result<()> {
+        let redemption = line.redemption(self.cast.user(&line.user), self.began).map_err(anyhow::Error::msg)?;
+        let shown = Line { at: Some(redemption.redeemed_at), user: &line.user, order: &line.order, ..Line::default() };
+        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[redemption])?;
+        let now = self.now().await?;
+        let (fate, _) = pay::fate(self.recorder.redeem(&redemption, &signed).await)?;
+        let expected = self.expected.redeem(&redemption, now);
+        if let Some(balances) = self.settle(shown, &fate, expected) {
+            let found = self.api.redemption(&line.order).await?;
+            self.show.redeemed(shown, &found);
+            self.differences.extend(expected::compare_redemption(&line.order, balances, &found));
+        }
+        Ok(())
+    }
+
+    async fn link(&mut self, line: &LinkRecord) -> anyhow::Result<()> {
+        let wallet = self.cast.wallet(&line.user).pubkey();
+        let linked_at = line.linked_at(self.began).map_err(anyhow::Error::msg)?;
+        let user = self.cast.user(&line.user);
+        let link = WalletLink { user, wallet: wallet.to_bytes(), linked_at };
+        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[link])?;
+        self.recorder.link(&link, &signed).await?;
+        self.expected.link(user);
+        self.api.reaches(self.events().await?).await?;
+        let shown = self.api.balances(&user).await?.and_then(|balances| balances.wallet);
+        match shown.filter(|shown| shown.address == wallet.to_string()) {
+            Some(_) => {
+                self.show.linked(Line { at: Some(linked_at), user: &line.user, ..Line::default() }, &wallet);
+            }
+            None => self.differences.push(format!("{}: linked to {wallet}, and the API does not say so", line.user)),
+        }
+        Ok(())
+    }
+
+    /// A claim of all that a user has of a token, signed by the user's wallet.
+    async fn claim(&mut self, line: &ClaimRecord) -> anyhow::Result<()> {
+        let (wallet, token, user) = (self.cast.wallet(&line.user), self.cast.token(), self.cast.user(&line.user));
+        let (asset, payer) = (AssetId(line.asset), &self.cast.payer);
+        let destination = self.destination(&line.user, &wallet).await?;
+        let shown = Line { user: &line.user, ..Line::default() };
+        let claim =
+            instruction::claim(&wallet.pubkey(), &self.addresses(), &user, asset, &token, &destination, Amount(0));
+        let (since, now) = (self.events().await?, self.now().await?);
+        let claimed = self.stage.chain.submit(&[claim], &[payer, &wallet]).await;
+        let expected = self.expected.claim(&user, asset, now);
+        match (claimed, expected) {
+            (Ok(_), Ok(balances)) => {
+                let entries = self.entries_since(&user, since, "claim").await?;
+                let Some(entry) = entries.first() else {
+                    self.differences.push(format!("{}: claimed, and the API does not say so", line.user));
+                    return Ok(());
+                };
+                let held = token::balance(&*self.stage.chain, &destination).await?;
+                self.show.claimed(shown, entry, held);
+                let what = format!("{}'s claim", line.user);
+                self.differences.extend(expected::compare_balances(&what, balances, &entry.before, &entry.after));
+            }
+            (Err(SubmitError::Refused { error, .. }), expected) => {
+                self.show.refused(shown, error.name());
+                if expected != Err(error.name()) {
+                    let refused = error.name();
+                    self.differences
+                        .push(format!("{}'s claim: refused as {refused}, core says {expected:?}", line.user));
+                }
+            }
+            (Ok(_), Err(refusal)) => {
+                self.differences.push(format!("{}: claimed, though core says {refusal}", line.user));
+            }
+            (Err(other), _) => return Err(other.into()),
+        }
+        Ok(())
+    }
+
+    /// Where a user's claims go: a token account of the user's wallet.
+    async fn destination(&mut self, user: &str, wallet: &Keypair) -> anyhow::Result<Pubkey> {
+        if let Some(account) = self.wallets.get(user) {
+            return Ok(*account);
+        }
+        let (payer, token) = (&self.cast.payer, self.cast.token());
+        let account = token::open_account(&*self.stage.chain, payer, &token, &wallet.pubkey()).await?;
+        self.wallets.insert(user.to_owned(), account);
+        Ok(account)
+    }
+
+    async fn deposit(&mut self, line: &DepositRecord) -> anyhow::Result<()> {
+        let (asset, amount) = (AssetId(line.asset), Amount(line.amount));
+        let addresses = self.addresses();
+        self.cast.deposit(&*self.stage.chain, &addresses, asset, amount).await?;
+        self.expected.deposit(asset, amount);
+        self.api.reaches(self.events().await?).await?;
+        let shown = self.api.platform(&addresses.platform).await?;
+        match shown.assets.iter().find(|shown| shown.asset == line.asset) {
+            Some(shown) => self.show.deposited(shown, line.amount),
+            None => self.differences.push(format!("the API does not know asset {asset}")),
+        }
+        Ok(())
+    }
+
+    /// The chain's clock goes on to the first second of the next month, and everybody's balances are looked at.
+    async fn month_end(&mut self) -> anyhow::Result<()> {
+        let Some(chain) = &self.stage.embedded else {
+            self.show.step("a month's end is left out: nobody can move a validator's clock");
+            return Ok(());
+        };
+        let now = next_month(self.now().await?, self.offset).context("the calendar ends here")?;
+        chain.set_clock(Some(now.0));
+        self.show.clock(now);
+        let (since, addresses) = (self.events().await?, self.addresses());
+        let users: Vec<_> = self.users.iter().map(|user| (user.clone(), self.cast.user(user))).collect();
+        for (_, key) in &users {
+            if self.stage.chain.account(&addresses.user(key)).await?.is_some() {
+                let expire = instruction::expire_balances(&addresses, key);
+                self.stage.chain.submit(&[expire], &[&self.cast.payer]).await?;
+            }
+        }
+        let mut nothing = true;
+        for (user, key) in &users {
+            let expired = self.expected.expire(key, now);
+            let entries = self.entries_since(key, since, "expiry").await?;
+            if expired.len() != entries.len() {
+                self.differences.push(format!(
+                    "{user}: of {} assets something expires by core, of {} by the API",
+                    expired.len(),
+                    entries.len()
+                ));
+            }
+            // Entries come newest first.
+            for (expired, entry) in expired.iter().zip(entries.iter().rev()) {
+                nothing = false;
+                self.show.expired(user, entry);
+                let (what, balances) = (format!("what expires of {user}'s"), (expired.before, expired.after));
+                self.differences.extend(expected::compare_balances(&what, balances, &entry.before, &entry.after));
+                if entry.asset != expired.asset.0 {
+                    self.differences
+                        .push(format!("{what} is asset {} by core, {} by the API", expired.asset, entry.asset));
+                }
+            }
+        }
+        if nothing {
+            self.show.nothing_expired();
+        }
+        Ok(())
+    }
+
+    /// What an operation changed for a user, by events from index `since` on, once the API has all there are.
+    async fn entries_since(&self, user: &UserKey, since: u64, operation: &str) -> anyhow::Result<Vec<Entry>> {
+        self.api.reaches(self.events().await?).await?;
+        let entries = self.api.entries_since(user, since).await?;
+        Ok(entries.into_iter().filter(|entry| entry.operation == operation).collect())
+    }
+}
+
+fn of_payment<'a>(line: &'a PaymentRecord, payment: &Payment) -> Line<'a> {
+    let (at, paid) = (Some(payment.paid_at), Some(i128::from(line.amount)));
+    Line { at, user: &line.user, paid, order: &line.order }
+}
+
+/// The first second of the month after that of `now`, `offset` seconds from UTC.
+fn next_month(now: Timestamp, offset: i32) -> Option<Timestamp> {
+    let offset = UtcOffset::from_whole_seconds(offset).ok()?;
+    let date = OffsetDateTime::from_unix_timestamp(now.0).ok()?.to_offset(offset).date();
+    let last = date.month().length(date.year());
+    let next = date.replace_day(last).ok()?.next_day()?;
+    Some(Timestamp(next.midnight().assume_offset(offset).unix_timestamp()))
+}

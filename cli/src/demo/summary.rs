@@ -1,0 +1,136 @@
+//! What the evening came to: all of it read from the API, and held against the chain's accounts and core.
+
+use super::{
+    api::{Asset, Balances},
+    evening::Evening,
+};
+use crate::{rule::rule_book, token};
+use anyhow::Context;
+use rebate_client::{
+    account::{Platform, UserState},
+    address::Addresses,
+};
+use rebate_core::units::{AssetId, UserKey};
+
+impl Evening<'_> {
+    /// Shows the summary, and says everything that disagreed.
+    pub async fn close(mut self) -> anyhow::Result<Vec<String>> {
+        let addresses = *self.recorder.addresses();
+        self.show.step("what every rule did");
+        self.show.tally(&self.tally);
+        self.show.step("reading the balances from the API");
+        let assets = self.api.platform(&addresses.platform).await?.assets;
+        let users: Vec<_> = self.users.iter().cloned().collect();
+        let mut rows = Vec::new();
+        for user in &users {
+            let key = self.cast.user(user);
+            let balances = self.api.balances(&key).await?;
+            self.compare_user(user, &key, &balances, &addresses).await?;
+            rows.push((user.as_str(), balances));
+        }
+        self.show.balances(&assets, &rows);
+        self.compare_vaults(&assets, &addresses).await?;
+        self.compare_book(&addresses).await?;
+
+        let integrity = self.api.integrity().await?;
+        self.show.integrity(&integrity);
+        if integrity.status != "agrees" {
+            self.differences.push(format!("the integrity check says {:?}", integrity.status));
+        }
+        self.where_to_look(&addresses);
+        Ok(self.differences)
+    }
+
+    async fn compare_user(
+        &mut self,
+        user: &str,
+        key: &UserKey,
+        balances: &Option<Balances>,
+        addresses: &Addresses,
+    ) -> anyhow::Result<()> {
+        let account = self.stage.chain.account(&addresses.user(key)).await?;
+        let on_chain = account.map(|account| UserState::decode(&account.data)).transpose()?;
+        let of_core = self.expected.balances(key);
+        for (slot, of_core) in of_core.iter().enumerate() {
+            let on_chain = on_chain.as_ref().and_then(|user| user.balances.get(slot).copied()).unwrap_or_default();
+            let (held, owed) = balances.as_ref().map_or(Ok((0, 0)), |balances| balances.of_slot(slot))?;
+            if on_chain.total() != of_core.total() || held != of_core.total().0 {
+                let (chain, core) = (on_chain.total(), of_core.total());
+                let asset = slot.saturating_add(1);
+                self.differences
+                    .push(format!("{user}, asset {asset}: the API says {held}, the chain {chain}, core {core}"));
+            }
+            if on_chain.debt != of_core.debt || owed != of_core.debt.0 {
+                let (chain, core) = (on_chain.debt, of_core.debt);
+                let asset = slot.saturating_add(1);
+                self.differences
+                    .push(format!("{user}'s debt, asset {asset}: the API says {owed}, the chain {chain}, core {core}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is behind the tokens, and what users have of them.
+    async fn compare_vaults(&mut self, assets: &[Asset], addresses: &Addresses) -> anyhow::Result<()> {
+        let account = self.stage.chain.account(&addresses.platform).await?.context("the chain has no platform")?;
+        let platform = Platform::decode(&account.data)?;
+        for shown in assets.iter().filter(|asset| asset.vault.is_some()) {
+            self.show.vault(shown);
+            let asset = AssetId(shown.asset);
+            let on_chain = platform.asset(asset).context("the chain does not know the asset")?;
+            let of_core = self.expected.vault(asset).unwrap_or_default();
+            let held = token::balance(&*self.stage.chain, &addresses.vault(asset)).await?;
+            let funds = shown.vault.as_ref().map_or("", |vault| vault.funds.as_str());
+            let all = [funds.to_owned(), on_chain.funds.to_string(), held.to_string()];
+            if all.iter().any(|funds| *funds != of_core.funds.to_string()) {
+                self.differences.push(format!(
+                    "the vault of {}: the API says {funds}, the platform {}, its token account {held}, core {}",
+                    shown.name, on_chain.funds, of_core.funds
+                ));
+            }
+            if on_chain.liability != of_core.liability || shown.liability != of_core.liability.to_string() {
+                self.differences.push(format!(
+                    "what users have of {}: the API says {}, the chain {}, core {}",
+                    shown.name, shown.liability, on_chain.liability, of_core.liability
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the rule book counts.
+    async fn compare_book(&mut self, addresses: &Addresses) -> anyhow::Result<()> {
+        let (book, rules) = rule_book(&*self.stage.chain, addresses).await?;
+        let accepted = self.expected.accepted();
+        if book.payments != accepted {
+            self.differences.push(format!("the chain accepted {} payments, core {accepted}", book.payments));
+        }
+        let mut of_core = self.expected.rules().iter();
+        for rule in &rules {
+            if of_core.next() != Some(rule) {
+                self.differences.push(format!("rule {}: the chain's totals are not core's", rule.name()));
+            }
+        }
+        Ok(())
+    }
+
+    fn where_to_look(&self, addresses: &Addresses) {
+        let api = &self.stage.api;
+        let mut places = vec![
+            ("API", format!("{api}/openapi.json")),
+            ("rules", format!("{api}/v1/rules")),
+            ("integrity", format!("{api}/v1/integrity")),
+        ];
+        if let Some(order) = &self.last {
+            places.push(("last order", format!("{api}/v1/orders/{order}")));
+        }
+        places.push(("database", self.stage.database_place()));
+        if let Some(page) = self.stage.cluster.account(&addresses.platform) {
+            places.push(("explorer", page));
+        }
+        if let Some(rpc) = &self.stage.rpc {
+            places.push(("node", rpc.clone()));
+        }
+        self.show.places(&places);
+    }
+}
