@@ -11,3 +11,4 @@ mod instruction;
 mod node;
 mod platform_id;
 mod recorder;
+mod replay;
