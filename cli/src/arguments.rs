@@ -99,6 +99,9 @@ pub struct BenchArguments {
     /// The same, built without the readable log line, to tell what that costs.
     #[arg(long, env = "REBATE_SILENT_PROGRAM_SO", default_value = "target/program/rebate-silent.so")]
     pub silent_program: PathBuf,
+    /// The same, built with marks between the parts of a payment, to tell where its compute units go.
+    #[arg(long, env = "REBATE_PROFILED_PROGRAM_SO", default_value = "target/program/rebate-profile.so")]
+    pub profiled_program: PathBuf,
     /// A rule file of one's own to measure the program's cost with as well.
     #[arg(long, default_value = "demo/rules.toml")]
     pub rules: PathBuf,

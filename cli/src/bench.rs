@@ -3,6 +3,8 @@
 mod latency;
 mod profile;
 mod program;
+mod refund;
+mod rent;
 mod report;
 mod simulate;
 
@@ -22,6 +24,8 @@ pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
     simulate::measure(&mut report)?;
     report.section("the built program on the embedded chain");
     program::measure(&arguments, &rules, &demo, &mut report).await?;
+    refund::measure(&arguments, &rules, &mut report).await?;
+    rent::measure(&arguments, &rules, &mut report).await?;
     if let Some(figures) = &arguments.figures {
         report.section("the indexer's write path on Postgres, fsync on");
         report.include(figures)?;

@@ -141,8 +141,8 @@ impl Evaluation {
         self.balances = *balances;
         self.room = *context.free;
         if context.free.iter().any(|free| *free != UNLIMITED) {
-            for (room, balance) in self.room.iter_mut().zip(balances) {
-                *room = Amount(room.0.saturating_add(balance.debt.0));
+            for (room, balance) in self.room.iter_mut().zip(balances).filter(|(room, _)| **room != UNLIMITED) {
+                *room = Amount(room.0.saturating_add(balance.debt.0).min(u64::MAX - 1));
             }
         }
         let multipliers = self.each_by_itself(payment, context, counters)?;

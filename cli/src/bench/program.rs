@@ -6,7 +6,13 @@ use super::{
 };
 use crate::{arguments::BenchArguments, cast::Cast, rule_file::RuleFile};
 use anyhow::Context;
-use rebate_client::{chain::embedded::EmbeddedChain, oracle, recorder::Recorder};
+use rebate_client::{
+    address::Addresses,
+    block::Emitted,
+    chain::embedded::{EmbeddedChain, Executed},
+    oracle,
+    recorder::Recorder,
+};
 use rebate_core::{
     payment::Payment,
     units::{Amount, OrderHash, Timestamp},
@@ -14,7 +20,7 @@ use rebate_core::{
 use std::{fs, path::Path};
 
 /// A Saturday noon in Shanghai, so that the weekend's rule grants: 2026-10-03T12:00:00+08:00.
-const SATURDAY: i64 = 1_791_000_000;
+pub const SATURDAY: i64 = 1_791_000_000;
 
 /// How many transactions a figure is the mean of: the journal's share depends on how many peaks an append merges, and
 /// over a power of two of them the mean is exact.
@@ -50,12 +56,12 @@ pub async fn measure(
             value: one.mean,
             unit: "CU",
             note: format!(
-                "one payment of an existing user, a first-recharge ratio and a weekend fixed grant in force, \
-                     the second granting; {}",
+                "one payment of an existing user with eight rules in force: two tiers, two ratios, one fixed, one \
+                 streak, one multiplier, one that does not match; {}",
                 note(&one)
             ),
         },
-        Goal::AtMost(5_000.0),
+        Goal::AtMost(7_500.0),
     );
     report.add(
         Figure {
@@ -64,7 +70,7 @@ pub async fn measure(
             unit: "CU",
             note: format!("four payments of four users in one transaction; whole transactions: {}", note(&four)),
         },
-        Goal::AtMost(3_500.0),
+        Goal::AtMost(5_500.0),
     );
     report.add(
         Figure {
@@ -80,7 +86,7 @@ pub async fn measure(
             name: "program.log_line_cu",
             value: one.mean - silent.mean,
             unit: "CU",
-            note: "the readable log line of a record with one grant: the same program built without it".to_owned(),
+            note: "the readable log line of a record with its grants: the same program built without it".to_owned(),
         },
         Goal::None,
     );
@@ -98,6 +104,73 @@ pub async fn measure(
     Ok(())
 }
 
+/// A platform on an embedded chain, at a Saturday noon.
+pub struct Platform {
+    /// The chain.
+    pub chain: EmbeddedChain,
+    /// Who takes part.
+    pub cast: Cast,
+    /// Its addresses.
+    pub addresses: Addresses,
+}
+
+impl Platform {
+    /// A new chain with the built program at `program` and a platform with `rules` on it.
+    ///
+    /// # Errors
+    /// If the program is missing or refuses what it should take.
+    pub async fn start(program: &Path, rules: &RuleFile) -> anyhow::Result<Self> {
+        let chain = EmbeddedChain::start(program)?;
+        chain.set_clock(Some(SATURDAY));
+        let cast = Cast::new();
+        let addresses = cast.publish(&chain, rules).await?;
+        Ok(Self { chain, cast, addresses })
+    }
+
+    /// Who opens what payments need.
+    ///
+    /// # Errors
+    /// If the platform cannot be read.
+    pub async fn recorder(&self) -> anyhow::Result<Recorder<'_>> {
+        Ok(Recorder::new(&self.chain, self.addresses.platform, &self.cast.payer).await?)
+    }
+
+    /// A payment of 50.00 by a member.
+    pub fn payment(&self, order: &str, user: &str) -> Payment {
+        Payment {
+            order: OrderHash::of(order),
+            user: self.cast.user(user),
+            amount: Amount(5_000),
+            paid_at: Timestamp(SATURDAY),
+            product: 1,
+            tier: 2,
+            ..Payment::default()
+        }
+    }
+
+    /// Records payments in one transaction.
+    ///
+    /// # Errors
+    /// If the program refuses it.
+    pub async fn pay(&mut self, payments: &[Payment]) -> anyhow::Result<Executed> {
+        let mut recorder = self.recorder().await?;
+        recorder.open_for(payments).await?;
+        let signed = oracle::sign(&self.cast.oracle, &self.addresses.platform, payments)
+            .map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))?;
+        Ok(self.chain.execute(&recorder.instructions(payments, &signed), &[&self.cast.payer])?)
+    }
+
+    /// Every event so far.
+    ///
+    /// # Errors
+    /// An event this code does not know.
+    pub fn events(&self) -> anyhow::Result<Vec<Emitted>> {
+        let blocks = (0..=self.chain.tip()).filter_map(|slot| self.chain.block(slot));
+        let events = blocks.flat_map(|block| block.transactions).map(|transaction| transaction.events());
+        Ok(events.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+}
+
 struct Cost {
     mean: f64,
     least: u64,
@@ -109,37 +182,19 @@ struct Cost {
 
 /// The cost of transactions of `batch` payments by as many users who have paid before.
 async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<Cost> {
-    let chain = EmbeddedChain::start(program)?;
-    chain.set_clock(Some(SATURDAY));
-    let cast = Cast::new();
-    let addresses = cast.publish(&chain, rules).await?;
-    let mut recorder = Recorder::new(&chain, addresses.platform, &cast.payer).await?;
+    let mut platform = Platform::start(program, rules).await?;
     let mut costs = Vec::new();
     let mut bytes = 0;
     let mut parts = Vec::new();
     // The first transaction is every user's first payment, and not counted.
     for run in 0..=RUNS {
-        let payments: Vec<Payment> = (0..batch)
-            .map(|user| Payment {
-                order: OrderHash::of(&format!("{run}-{user}")),
-                user: cast.user(&user.to_string()),
-                amount: Amount(5_000),
-                paid_at: Timestamp(SATURDAY),
-                product: 1,
-                tier: 2,
-                ..Payment::default()
-            })
-            .collect();
-        recorder.open_for(&payments).await?;
-        let signed = oracle::sign(&cast.oracle, &addresses.platform, &payments)
-            .map_err(|_| anyhow::anyhow!("a batch has more than 255 records"))?;
-        let executed = chain.execute(&recorder.instructions(&payments, &signed), &[&cast.payer])?;
-        if run == RUNS {
-            parts = profile::parts(&executed.landed.logs);
-        }
+        let payments: Vec<_> =
+            (0..batch).map(|user| platform.payment(&format!("{run}-{user}"), &user.to_string())).collect();
+        let executed = platform.pay(&payments).await?;
         if run > 0 {
             costs.push(executed.compute_units);
             bytes = executed.bytes;
+            parts = profile::parts(&executed.landed.logs);
         }
     }
     let sum: u64 = costs.iter().sum();
