@@ -2,7 +2,7 @@
 
 use rebate_cli::{cast::Cast, rule_file::RuleFile};
 use rebate_client::{
-    account::{Journal, User},
+    account::{Journal, UserState},
     address::{Addresses, PROGRAM},
     chain::{Commitment, ReadAccounts, rpc::RpcChain},
     oracle::{self, SignedMessage},
@@ -110,6 +110,6 @@ impl Network {
     /// A user's balance of asset 1, as the chain has it.
     pub async fn balance(&self, user: &UserKey) -> u64 {
         let account = self.chain.account(&self.addresses.user(user)).await.unwrap().expect("a user's account");
-        User::decode(&account.data).unwrap().balances[0].0
+        UserState::decode(&account.data).unwrap().balances[0].total().0
     }
 }
