@@ -1,12 +1,14 @@
 //! Payment files: what a line comes to, and which line is told to be wrong.
 
-use rebate_cli::payment_file::{self, PaymentFileError, PaymentRecord, Record};
+use rebate_cli::payment_file::{self, DemoRecord, PaymentFileError, PaymentRecord, Record};
 use rebate_client::platform_id;
 use rebate_core::{
     payment::Payment,
-    units::{Amount, OrderHash, Timestamp},
+    redemption::Redemption,
+    refund::Refund,
+    units::{Amount, AssetId, OrderHash, Timestamp},
 };
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/payments.jsonl");
 
@@ -65,13 +67,50 @@ fn a_time_is_absolute_or_so_long_before_the_moment_the_file_is_played() {
     }
 }
 
+/// The specification's own example.
+const REFUND: &str = r#"{"kind":"refund","order":"R1","of":"A1","amount":2500,"paid_at":"2026-10-03T12:00:00+08:00"}"#;
+
+const REDEMPTION: &str =
+    r#"{"kind":"redemption","order":"S1","user":"u1","asset":2,"amount":7,"paid_at":"2026-10-03T12:00:00+08:00"}"#;
+
+#[test]
+fn refunds_and_redemptions_are_what_they_say() {
+    let records = payment_file::parse("payments.jsonl", &[REFUND, REDEMPTION].join("\n")).unwrap();
+    let [Record::Refund(refund), Record::Redemption(redemption)] = records.as_slice() else { panic!("{records:?}") };
+    let expected = Refund { order: OrderHash::of("R1"), of: OrderHash::of("A1"), amount: Amount(2_500), paid_at: NOW };
+    assert_eq!(refund.refund(Timestamp(0)), Ok(expected));
+    let user = platform_id::unkeyed_user("u1");
+    let expected =
+        Redemption { order: OrderHash::of("S1"), user, asset: AssetId(2), amount: Amount(7), redeemed_at: NOW };
+    assert_eq!(redemption.redemption(user, Timestamp(0)), Ok(expected));
+}
+
+#[test]
+fn the_demonstration_knows_kinds_of_its_own() {
+    let text = r#"{"kind":"link","user":"u1","linked_at":"-1h"}
+        {"kind":"claim","user":"u1","asset":2}
+        {"kind":"deposit","asset":2,"amount":500}
+        {"kind":"month_end"}"#;
+    let records = payment_file::parse("payments.jsonl", text).unwrap();
+    let [Record::Demo(DemoRecord::Link(link)), claim, deposit, end] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(link.linked_at(NOW), Ok(Timestamp(NOW.0 - 3_600)));
+    assert!(matches!(claim, Record::Demo(DemoRecord::Claim(claim)) if claim.asset == 2 && claim.user == "u1"));
+    assert!(
+        matches!(deposit, Record::Demo(DemoRecord::Deposit(deposit)) if deposit.asset == 2 && deposit.amount == 500)
+    );
+    assert_eq!(*end, Record::Demo(DemoRecord::MonthEnd));
+    let users: Vec<_> = records.iter().map(Record::user).collect();
+    assert_eq!(users, [Some("u1"), Some("u1"), None, None]);
+}
+
 #[test]
 fn empty_lines_are_skipped_and_every_other_is_a_record_in_order() {
     let text = format!("\n{FULL}\r\n   \n{}\n", FULL.replace("payment", "forged").replace("A1", "A2"));
     let records = payment_file::parse("payments.jsonl", &text).unwrap();
-    let seen: Vec<_> =
-        records.iter().map(|record| (record.payment().order.as_str(), matches!(record, Record::Forged(_)))).collect();
-    assert_eq!(seen, [("A1", false), ("A2", true)]);
+    let [Record::Payment(first), Record::Demo(DemoRecord::Forged(second))] = records.as_slice() else {
+        panic!("{records:?}")
+    };
+    assert_eq!([&first.order, &second.order], ["A1", "A2"]);
     assert_eq!(payment_file::parse("payments.jsonl", "").unwrap(), []);
 }
 
@@ -79,13 +118,27 @@ fn empty_lines_are_skipped_and_every_other_is_a_record_in_order() {
 fn the_evening_of_the_demonstration_is_sound() {
     let records = payment_file::read(Path::new(DEMO)).unwrap();
     assert!(records.len() >= 50, "{}", records.len());
-    assert!(records.iter().any(|record| matches!(record, Record::Forged(_))), "a forged signature is among them");
+    let among = |what: &str, is: fn(&Record) -> bool| assert!(records.iter().any(is), "{what} is among them");
+    among("a forged signature", |record| matches!(record, Record::Demo(DemoRecord::Forged(_))));
+    among("a refund", |record| matches!(record, Record::Refund(_)));
+    among("a redemption", |record| matches!(record, Record::Redemption(_)));
+    among("a wallet", |record| matches!(record, Record::Demo(DemoRecord::Link(_))));
+    among("a claim", |record| matches!(record, Record::Demo(DemoRecord::Claim(_))));
+    among("a deposit", |record| matches!(record, Record::Demo(DemoRecord::Deposit(_))));
+    let ends = records.iter().filter(|record| matches!(record, Record::Demo(DemoRecord::MonthEnd))).count();
+    assert_eq!(ends, 2, "what was granted in one month expires when the next one ends");
     let week = NOW.0 - 7 * 86_400;
-    let orders: std::collections::HashSet<_> = records.iter().map(|record| &record.payment().order).collect();
-    assert!(orders.len() < records.len(), "duplicates are among them");
-    let late: Vec<_> = records
+    let payments: Vec<_> = records
         .iter()
-        .map(Record::payment)
+        .filter_map(|record| match record {
+            Record::Payment(payment) | Record::Demo(DemoRecord::Forged(payment)) => Some(payment),
+            _ => None,
+        })
+        .collect();
+    let orders: HashSet<_> = payments.iter().map(|payment| &payment.order).collect();
+    assert!(orders.len() < payments.len(), "duplicates are among them");
+    let late: Vec<_> = payments
+        .iter()
         .filter(|payment| !(week..=NOW.0).contains(&payment.paid_at(NOW).unwrap().0))
         .map(|payment| payment.order.as_str())
         .collect();
@@ -108,14 +161,25 @@ fn each_wrong_line_is_told_with_its_number_and_what_was_expected() {
         (FULL.replace("\"payment\"", "1"), "invalid type: integer `1`, expected a text in quotes, at column 9"),
         (
             FULL.replace("\"payment\"", "\"refund\""),
-            "refund records are not supported by this version of the program; use \"payment\"",
+            "unknown key `user`, expected one of `kind`, `order`, `of`, `amount`, `paid_at`, at column 36",
+        ),
+        (REFUND.replace("\"A1\"", "\"\""), "of must not be empty"),
+        (REDEMPTION.replace("\"S1\"", "\"\""), "order must not be empty"),
+        (REDEMPTION.replace("\"u1\"", "\"\""), "user must not be empty"),
+        (
+            REDEMPTION.replace(time, "\"5d\""),
+            "paid_at is \"5d\"; expected a date and time like \"2026-10-03T12:00:00+08:00\", or a span like \"-2d5h\"",
         ),
         (
-            r#"{"kind":"refund","order":"R1","of":"A1","amount":2500,"paid_at":"2026-10-04T12:00:00+08:00"}"#
-                .to_owned(),
-            "refund records are not supported by this version of the program; use \"payment\"",
+            r#"{"kind":"link","user":"u1","linked_at":"now"}"#.to_owned(),
+            "linked_at is \"now\"; expected a date and time like \"2026-10-03T12:00:00+08:00\", or a span like \"-2d5h\"",
         ),
-        (FULL.replace("\"payment\"", "\"gift\""), "unknown kind \"gift\"; expected \"payment\""),
+        (r#"{"kind":"claim","asset":2}"#.to_owned(), "missing key `user`, at column 26"),
+        (r#"{"kind":"month_end","user":"u1"}"#.to_owned(), "unknown key `user`, expected `kind`, at column 26"),
+        (
+            FULL.replace("\"payment\"", "\"gift\""),
+            "unknown kind \"gift\"; expected \"payment\", \"refund\" or \"redemption\"",
+        ),
         (FULL.replace("\"order\":\"A1\",", ""), "missing key `order`, at column 147"),
         (FULL.replace("\"A1\"", "\"\""), "order must not be empty"),
         (FULL.replace("\"A1\"", "17"), "invalid type: integer `17`, expected a text in quotes, at column 28"),
