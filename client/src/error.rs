@@ -34,7 +34,8 @@ impl ProgramError {
 
     /// Whether accounts that were opened or rules that were published meanwhile can be the cause: looking again helps.
     pub fn is_outdated(&self) -> bool {
-        ["WrongAccounts", "WrongOrderPage", "OrderPageFull", "CounterMissing", "NoRoom"].contains(&self.name())
+        ["WrongAccounts", "WrongOrderPage", "OrderPageFull", "WrongCounter", "CounterMissing", "NoRoom"]
+            .contains(&self.name())
     }
 
     fn entry(&self) -> Option<(&'static str, &'static str)> {

@@ -150,7 +150,7 @@ impl Desk<'_> {
             let (account, rest) = accounts.split_first().ok_or(RebateError::WrongAccounts)?;
             *accounts = rest;
             // SAFETY: as for users; the pages of a record have different numbers.
-            let page = unsafe { Account::<OrderPage>::load_mut(*account)? };
+            let page = unsafe { Account::<OrderPage>::load_mut(*account).map_err(|_| RebateError::WrongOrderPage)? };
             require!(page.is(self.platform.address(), day, shard, number), RebateError::WrongOrderPage);
             match order_page::look_up(&page, order)? {
                 Place::Taken => return Ok(Err(Refusal::DuplicateOrder)),
@@ -214,7 +214,7 @@ impl Brought {
         let mut brought = Self::default();
         for account in accounts {
             // SAFETY: as for users; one that is passed twice is refused below.
-            let counter = unsafe { Account::<Counter>::load_mut(*account)? };
+            let counter = unsafe { Account::<Counter>::load_mut(*account).map_err(|_| RebateError::WrongCounter)? };
             let is = |scope| counter.is(platform, user, scope, id(scope));
             let place = if is(Scope::UserStreamer) {
                 &mut brought.streamer
