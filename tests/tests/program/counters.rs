@@ -199,10 +199,10 @@ fn counters_of_anybody_or_anything_else_are_refused() {
         (vec![streamer, streamer, session], "WrongCounter"),
         (vec![streamer, session, of_stranger], "WrongCounter"),
         (vec![streamer, session, platform.addresses.user(&paid.user)], "WrongAccounts"),
-        (vec![streamer, session, platform.page(0, 0)], "failed"),
+        (vec![streamer, session, platform.page(0, 0)], "WrongCounter"),
         (vec![streamer, session, platform.addresses.journal], "failed"),
-        (vec![streamer, session, platform.payer.pubkey()], "failed"),
-        (vec![counter(&platform, Scope::UserStreamer, 1_000), session], "failed"),
+        (vec![streamer, session, platform.payer.pubkey()], "WrongCounter"),
+        (vec![counter(&platform, Scope::UserStreamer, 1_000), session], "WrongCounter"),
     ] {
         assert_eq!(said(pay_with(&platform, &paid, counters.clone())), expected, "{counters:?}");
     }
@@ -560,7 +560,7 @@ fn counters_closed_within_a_transaction_are_gone_in_it() {
     let opening = instruction::open_counter(&payer, &platform.addresses, &key(), scope, id, 2);
     let [ed25519, record] = platform.record(&[paid], &platform.sign(&[paid]));
     let gone = platform.run(&[closing.clone(), ed25519.clone(), record.clone()], &[&platform.payer]);
-    assert_eq!(said(gone), "failed");
+    assert_eq!(said(gone), "WrongCounter");
     assert_eq!(said(platform.run(&[closing.clone(), closing.clone()], &[&platform.payer])), "failed");
     let again = platform.run(&[closing, opening, ed25519, record], &[&platform.payer]);
     assert_eq!(said(again), "done", "closed, opened with more room, and used");

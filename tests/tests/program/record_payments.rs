@@ -386,8 +386,7 @@ fn too_few_or_too_many_accounts_are_refused() {
     // Behind the pages come counters, and nothing else.
     let mut twice = record.clone();
     twice.accounts.push(twice.accounts[7].clone());
-    let failed = platform.run(&[ed25519, twice], &[&platform.payer]);
-    assert!(matches!(failed, Err(SubmitError::Failed { .. })), "{failed:?}");
+    assert_eq!(refusal(platform.run(&[ed25519, twice], &[&platform.payer])), "WrongCounter");
     assert!(platform.recorded().is_empty());
 }
 
@@ -438,7 +437,7 @@ fn an_account_that_is_not_writable_is_refused() {
     let platform = TestPlatform::with_sample_rules();
     let paid = payment("A1", "u1", 100);
     platform.open_for(&paid);
-    for at in [1, 2, 6, 7] {
+    for at in [0, 1, 2, 6, 7] {
         let [ed25519, mut record] = platform.record(&[paid], &platform.sign(&[paid]));
         record.accounts[at].is_writable = false;
         assert!(platform.run(&[ed25519, record], &[&platform.payer]).is_err(), "account {at}");
