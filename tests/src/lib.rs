@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod beside;
 pub mod database;
+pub mod draw;
 pub mod platform;
 pub mod sound;
 pub mod token;

@@ -105,6 +105,12 @@ impl TestToken {
         self.issue(platform, token::mint_to(program, mint, account, &self.issuer.pubkey(), &[], amount));
     }
 
+    /// Moves tokens from an account of `owner` to another account.
+    pub fn transfer(&self, owner: &Pubkey, from: &Pubkey, to: &Pubkey, amount: u64) -> Instruction {
+        let Token { mint, program } = &self.token;
+        token::transfer_checked(program, from, mint, to, owner, &[], amount, DECIMALS).expect("an instruction")
+    }
+
     /// Freezes a token account.
     pub fn freeze(&self, platform: &TestPlatform, account: &Pubkey) {
         let Token { mint, program } = &self.token;

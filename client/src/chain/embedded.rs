@@ -39,6 +39,7 @@ pub struct EmbeddedChain {
     tip: Arc<watch::Sender<u64>>,
 }
 
+#[derive(Clone)]
 struct State {
     svm: LiteSVM,
     /// By slot: block `n` has slot `n`.
@@ -70,6 +71,13 @@ impl EmbeddedChain {
         };
         let state = State { svm, blocks: vec![genesis], clock: None };
         Ok(Self { state: Arc::new(Mutex::new(state)), tip: Arc::new(watch::Sender::new(0)) })
+    }
+
+    /// Another chain with the same past. What is done on one of them from here on, the other does not see.
+    pub fn fork(&self) -> Self {
+        let state = self.lock().clone();
+        let tip = state.tip();
+        Self { state: Arc::new(Mutex::new(state)), tip: Arc::new(watch::Sender::new(tip)) }
     }
 
     /// Stops the chain's clock at `now`, Unix seconds; `None` lets it follow the machine's again.

@@ -4,7 +4,6 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
-mod draw;
 mod pair;
 mod scenario;
 

@@ -1,0 +1,4 @@
+//! libFuzzer's way in.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| rebate_fuzz::records::check(bytes));
