@@ -141,6 +141,9 @@ pub enum PlatformCommand {
         /// The rule file.
         #[arg(long)]
         rules: PathBuf,
+        /// The mint of a token for which the rule file names none, by the asset's name.
+        #[arg(long = "mint", value_name = "ASSET=ADDRESS", value_parser = mint)]
+        mints: Vec<(String, Pubkey)>,
         /// Who may pause; the payer otherwise.
         #[arg(long)]
         pauser: Option<Pubkey>,
@@ -241,4 +244,13 @@ pub struct PayArguments {
 fn timelock(text: &str) -> Result<u32, String> {
     crate::span::parse(text)
         .ok_or_else(|| format!("{text:?} is no span; expected a number with d, h, m or s, like 24h"))
+}
+
+fn mint(text: &str) -> Result<(String, Pubkey), String> {
+    let parsed = text.split_once('=').and_then(|(asset, mint)| Some((asset.to_owned(), mint.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        format!(
+            "{text:?} is no asset's name and a mint's address, like stars=So11111111111111111111111111111111111111112"
+        )
+    })
 }

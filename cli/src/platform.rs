@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{NodeArguments, PlatformCommand},
-    keys,
+    cast, keys,
     rule_file::RuleFile,
 };
 use anyhow::{Context, bail};
@@ -11,6 +11,7 @@ use rebate_client::{
     account::{Journal, Platform},
     address::{Addresses, day_of},
     chain::{Commitment, Landed, ReadAccounts, Submit, rpc::RpcChain},
+    event::AssetEntry,
     instruction::{self, PlatformSettings},
 };
 use rebate_core::units::Timestamp;
@@ -24,8 +25,9 @@ use solana_signer::Signer;
 /// One clear reason.
 pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
     match command {
-        PlatformCommand::Create { node, id, rules, pauser, timelock, order_shards } => {
-            let file = RuleFile::read(&rules)?;
+        PlatformCommand::Create { node, id, rules, mints, pauser, timelock, order_shards } => {
+            let mut file = RuleFile::read(&rules)?;
+            name_mints(&mut file.assets, &mints)?;
             let (chain, payer) = connect(&node)?;
             let addresses = Addresses::of(id);
             if chain.account(&addresses.platform).await?.is_some() {
@@ -116,6 +118,24 @@ async fn show(chain: &dyn ReadAccounts, address: Pubkey) -> anyhow::Result<()> {
         println!("journal       {} with {} events", addresses.journal, journal.count);
     }
     Ok(())
+}
+
+/// Writes the mints of tokens down for which the rule file names none.
+fn name_mints(assets: &mut [AssetEntry], mints: &[(String, Pubkey)]) -> anyhow::Result<()> {
+    for (name, mint) in mints {
+        let asset = assets.iter_mut().find(|asset| asset.name() == *name && cast::is_without_mint(asset));
+        let asset = asset.with_context(|| format!("--mint {name}: the rule file has no such token without a mint"))?;
+        asset.mint = mint.to_bytes();
+    }
+    match assets.iter().find(|asset| cast::is_without_mint(asset)) {
+        None => Ok(()),
+        Some(asset) => {
+            let name = asset.name();
+            bail!(
+                "{name} is a token without a mint; write `mint = \"…\"` into the rule file, or say --mint {name}=ADDRESS"
+            )
+        }
+    }
 }
 
 /// A platform with the settings of a rule file, an hour of timelock and one shard.

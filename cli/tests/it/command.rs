@@ -280,6 +280,38 @@ fn a_broken_or_forged_payment_stops_the_whole_file_before_the_node_is_asked() {
     let forged =
         desk.file("forged.jsonl", format!("{PAYMENT}\n{}\n", PAYMENT.replace("payment", "forged").replace("A1", "A2")));
     assert_eq!(pay(&forged), "order A2: only the demo plays forged records");
+    let refund = desk.file(
+        "refund.jsonl",
+        r#"{"kind":"refund","order":"R1","of":"A1","amount":2500,"paid_at":"2026-10-04T12:00:00+08:00"}"#,
+    );
+    let expected = "order R1: `rebate pay` takes payments and redemptions; a refund needs a proof of its order";
+    assert_eq!(pay(&refund), expected);
+    for (kind, expected) in [
+        (r#"{"kind":"link","user":"u1","linked_at":"-1h"}"#, "only the demo plays links of wallets"),
+        (r#"{"kind":"claim","user":"u1","asset":2}"#, "only the demo plays claims; the user's own wallet signs one"),
+        (r#"{"kind":"deposit","asset":2,"amount":500}"#, "only the demo plays deposits"),
+        (r#"{"kind":"month_end"}"#, "only the demo lets months end"),
+    ] {
+        assert_eq!(pay(&desk.file("demo.jsonl", kind)), expected);
+    }
+}
+
+/// A mint for the token of the demonstration's rules: that of wrapped SOL, which every chain has.
+const STARS: &str = "stars=So11111111111111111111111111111111111111112";
+
+#[test]
+fn a_token_without_a_mint_is_told_with_how_to_name_one() {
+    let desk = Desk::new();
+    let (key, rules) = (desk.key(), "demo/rules.toml");
+    let create = ["platform", "create", "--payer", &key, "--id", "1", "--rules", rules];
+    let expected =
+        "stars is a token without a mint; write `mint = \"…\"` into the rule file, or say --mint stars=ADDRESS";
+    assert_eq!(failure(&create), expected);
+    for name in ["coins", "moons"] {
+        let mint = STARS.replace("stars", name);
+        let expected = format!("--mint {name}: the rule file has no such token without a mint");
+        assert_eq!(failure(&[&create[..], &["--mint", &mint]].concat()), expected);
+    }
 }
 
 #[test]
@@ -294,7 +326,20 @@ fn a_node_that_does_not_answer_is_named_without_the_secrets_in_its_address() {
         vec!["platform", "show", "--rpc", rpc, SOMEWHERE],
         vec!["rule", "list", "--rpc", rpc, SOMEWHERE],
         vec!["rule", "publish", "--rpc", rpc, "--payer", &key, SOMEWHERE, "demo/rules.toml"],
-        vec!["platform", "create", "--rpc", rpc, "--payer", &key, "--id", "1", "--rules", "demo/rules.toml"],
+        vec![
+            "platform",
+            "create",
+            "--rpc",
+            rpc,
+            "--payer",
+            &key,
+            "--id",
+            "1",
+            "--rules",
+            "demo/rules.toml",
+            "--mint",
+            STARS,
+        ],
         vec!["platform", "unpause", "--rpc", rpc, "--payer", &key, SOMEWHERE],
         vec!["platform", "add-oracle", "--rpc", rpc, "--payer", &key, SOMEWHERE, SOMEWHERE],
         vec!["pay", "--rpc", rpc, "--payer", &key, "--platform", SOMEWHERE, "--oracle", &key, &payments],

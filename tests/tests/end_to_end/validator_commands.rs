@@ -38,7 +38,9 @@ async fn a_platform_is_set_up_and_paid_on_with_commands_alone() {
     let url = network.url();
     let node = ["--rpc", url.as_str(), "--payer", text(&admin)];
     let rules = repository("demo/rules.toml");
-    let create = ["platform", "create", "--id", "7", "--rules", text(&rules)];
+    // The mint of wrapped SOL, which every chain has.
+    let stars = "stars=So11111111111111111111111111111111111111112";
+    let create = ["platform", "create", "--id", "7", "--rules", text(&rules), "--mint", stars];
     let created = done(&[&create[..], &node].concat()).await;
     let platform = created.lines().next().unwrap().rsplit(' ').next().unwrap();
     done(&[&["platform", "add-oracle"][..], &node, &[platform, oracle_key.trim()]].concat()).await;

@@ -9,6 +9,9 @@ async fn the_demo_on_a_validator_ends_with_everything_agreeing() {
     let (ended, folder) = demo.ended().await;
     ended.assert_success();
     assert_whole(&ended.out);
+    let said = "no month ends here, and nothing expires: nobody can move a validator's clock";
+    assert_eq!(ended.out.matches(said).count(), 1, "{}", ended.out);
+    assert!(!ended.out.contains(" loses "), "{}", ended.out);
     assert!(ended.out.contains("?cluster=custom&customUrl=http%3A%2F%2F127.0.0.1%3A"), "{}", ended.out);
     folder.assert_left_nothing().await;
 }
