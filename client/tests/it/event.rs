@@ -1,151 +1,80 @@
 //! Events: one encoding each, and nothing else is read.
 
+mod drawn;
+
+use self::drawn::{KINDS, events, one_of_each};
+use crate::given::definition;
 use proptest::prelude::*;
 use rebate_client::event::{
-    AssetEntry, DecodeError, EffectEntry, Event, OffsetEntry, OracleKeyRegistered, OutcomeEntry, PauseChanged,
-    PaymentRecorded, PlatformCreated, PredicateEntry, RuleDefinition, RulePublished,
+    AssetEntry, DecodeError, EffectEntry, Event, OracleKeyRegistered, PauseChanged, PlatformCreated, RulePublished,
 };
-use rebate_core::rule::{Field, InvalidRule, Operator, Predicate};
-
-fn offsets() -> impl Strategy<Value = OffsetEntry> {
-    (any::<i64>(), any::<i32>()).prop_map(|(from, seconds)| OffsetEntry { from, seconds })
-}
-
-fn assets() -> impl Strategy<Value = AssetEntry> {
-    (any::<[u8; 16]>(), any::<u8>()).prop_map(|(name, kind)| AssetEntry { name, kind })
-}
-
-fn definitions() -> impl Strategy<Value = RuleDefinition> {
-    let predicate = (any::<u8>(), any::<bool>(), any::<u8>(), any::<u8>(), any::<u64>()).prop_map(
-        |(clause, negated, field, operator, value)| PredicateEntry { clause, negated, field, operator, value },
-    );
-    let effect =
-        prop_oneof![
-            (any::<u8>(), any::<u64>()).prop_map(|(asset, amount)| EffectEntry::Fixed { asset, amount }),
-            (any::<u8>(), any::<u32>(), any::<u64>(), any::<u64>())
-                .prop_map(|(asset, bps, min, max)| EffectEntry::Ratio { asset, bps, min, max }),
-        ];
-    (
-        (any::<u16>(), any::<u16>(), ".{0,12}", any::<u16>(), any::<i64>(), any::<i64>()),
-        prop::collection::vec(predicate, 0..4),
-        effect,
-    )
-        .prop_map(|((id, version, name, priority, starts_at, ends_at), condition, effect)| RuleDefinition {
-            id,
-            version,
-            name,
-            priority,
-            starts_at,
-            ends_at,
-            condition,
-            effect,
-        })
-}
-
-fn outcomes() -> impl Strategy<Value = OutcomeEntry> {
-    (any::<[u16; 2]>(), any::<[u8; 3]>(), any::<[u64; 3]>()).prop_map(
-        |([rule, version], [reason, clause, asset], [amount, before, after])| OutcomeEntry {
-            rule,
-            version,
-            reason,
-            clause,
-            asset,
-            amount,
-            before,
-            after,
-        },
-    )
-}
-
-fn events() -> impl Strategy<Value = Event> {
-    let head = || (any::<u64>(), any::<i64>(), any::<[u8; 32]>());
-    prop_oneof![
-        (
-            head(),
-            (any::<u64>(), any::<[[u8; 32]; 2]>(), any::<[u32; 2]>(), any::<u16>()),
-            prop::collection::vec(offsets(), 0..3),
-            prop::collection::vec(assets(), 0..3),
-        )
-            .prop_map(|((journal_index, at, platform), (id, keys, spans, order_shards), offsets, assets)| {
-                Event::PlatformCreated(PlatformCreated {
-                    journal_index,
-                    at,
-                    platform,
-                    id,
-                    admin: keys[0],
-                    pauser: keys[1],
-                    max_lateness: spans[0],
-                    timelock: spans[1],
-                    order_shards,
-                    offsets,
-                    assets,
-                })
-            }),
-        (head(), any::<[u8; 32]>(), any::<[i64; 2]>()).prop_map(
-            |((journal_index, at, platform), key, [valid_from, valid_until])| Event::OracleKeyRegistered(
-                OracleKeyRegistered { journal_index, at, platform, key, valid_from, valid_until }
-            )
-        ),
-        (head(), any::<i64>(), definitions()).prop_map(|((journal_index, at, platform), effective_at, rule)| {
-            Event::RulePublished(RulePublished { journal_index, at, platform, effective_at, rule })
-        }),
-        (head(), any::<bool>(), any::<[u8; 32]>()).prop_map(|((journal_index, at, platform), paused, by)| {
-            Event::PauseChanged(PauseChanged { journal_index, at, platform, paused, by })
-        }),
-        (
-            head(),
-            any::<[[u8; 32]; 3]>(),
-            (any::<u64>(), any::<i64>(), any::<u16>(), any::<[u64; 3]>(), any::<u8>(), any::<u32>()),
-            prop::collection::vec(outcomes(), 0..4),
-        )
-            .prop_map(|((journal_index, at, platform), keys, payment, outcomes)| {
-                let (amount, paid_at, product, [streamer, session, number], tier, segments) = payment;
-                Event::PaymentRecorded(PaymentRecorded {
-                    journal_index,
-                    at,
-                    platform,
-                    oracle: keys[0],
-                    order: keys[1],
-                    user: keys[2],
-                    amount,
-                    paid_at,
-                    product,
-                    streamer,
-                    session,
-                    tier,
-                    segments,
-                    number,
-                    outcomes,
-                })
-            }),
-    ]
-}
+use solana_program::hash::hash;
+use std::collections::HashSet;
 
 proptest! {
-    #[test]
-    fn what_was_written_is_what_is_read(event in events()) {
-        prop_assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
-    }
+    // Each case is one event of each kind.
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_truncation_is_refused(event in events()) {
-        let bytes = event.encode().unwrap();
-        for length in 0..bytes.len() {
-            let refused = Event::decode(&bytes[..length]);
-            prop_assert!(matches!(refused, Err(DecodeError::Malformed { .. })), "{} bytes: {:?}", length, refused);
+    fn an_event_of_any_kind_is_read_as_it_was_written_and_written_as_it_was_read(all in one_of_each()) {
+        for event in all {
+            let bytes = event.encode().unwrap();
+            let read = Event::decode(&bytes);
+            prop_assert_eq!(read.as_ref(), Ok(&event));
+            prop_assert_eq!(read.unwrap().encode().unwrap(), bytes);
         }
     }
 
     #[test]
-    fn trailing_bytes_are_refused(event in events(), more in prop::collection::vec(any::<u8>(), 1..40)) {
-        let bytes = [event.encode().unwrap(), more].concat();
-        let refused = Event::decode(&bytes);
-        prop_assert!(
-            matches!(refused, Err(DecodeError::Malformed { name, .. }) if name == event.name()),
-            "{:?}", refused
-        );
+    fn every_cut_of_an_event_of_any_kind_is_refused(all in one_of_each()) {
+        for event in all {
+            let bytes = event.encode().unwrap();
+            for length in 0..bytes.len() {
+                let refused = Event::decode(&bytes[..length]);
+                let expected = if length < 8 { "event" } else { event.name() };
+                prop_assert!(
+                    matches!(&refused, Err(DecodeError::Malformed { name, .. }) if *name == expected),
+                    "{} bytes: {:?}", length, refused
+                );
+            }
+        }
     }
 
+    #[test]
+    fn every_kind_of_event_has_a_name_of_its_own_and_begins_with_anchors_discriminator_of_it(all in one_of_each()) {
+        let names: HashSet<_> = all.iter().map(Event::name).collect();
+        prop_assert_eq!(names.len(), KINDS);
+        for event in all {
+            let digest = hash(format!("event:{}", event.name()).as_bytes()).to_bytes();
+            prop_assert_eq!(&event.encode().unwrap()[..8], &digest[..8], "{}", event.name());
+        }
+    }
+
+    #[test]
+    fn an_event_of_any_kind_says_whose_it_is_and_where_it_stands(all in one_of_each()) {
+        for event in all {
+            // Every event begins with these three, behind the discriminator.
+            let bytes = event.encode().unwrap();
+            prop_assert_eq!(&event.journal_index().to_le_bytes()[..], &bytes[8..16]);
+            prop_assert_eq!(&event.at().to_le_bytes()[..], &bytes[16..24]);
+            prop_assert_eq!(&event.platform()[..], &bytes[24..56]);
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_refused(all in one_of_each(), more in prop::collection::vec(any::<u8>(), 1..40)) {
+        for event in all {
+            let bytes = [event.encode().unwrap(), more.clone()].concat();
+            let refused = Event::decode(&bytes);
+            prop_assert!(
+                matches!(refused, Err(DecodeError::Malformed { name, .. }) if name == event.name()),
+                "{:?}", refused
+            );
+        }
+    }
+}
+
+proptest! {
     #[test]
     fn a_discriminator_that_names_no_event_is_refused_by_itself(event in events(), head: [u8; 8]) {
         let mut bytes = event.encode().unwrap();
@@ -169,12 +98,16 @@ proptest! {
     }
 
     #[test]
-    fn every_event_says_whose_it_is_and_where_it_stands(event in events()) {
-        // Every event begins with these three, behind the discriminator.
-        let bytes = event.encode().unwrap();
-        prop_assert_eq!(&event.journal_index().to_le_bytes()[..], &bytes[8..16]);
-        prop_assert_eq!(&event.at().to_le_bytes()[..], &bytes[16..24]);
-        prop_assert_eq!(&event.platform()[..], &bytes[24..56]);
+    fn bytes_of_one_kind_under_the_name_of_another_are_never_taken_for_what_they_were(
+        all in one_of_each(), one: prop::sample::Index, other: prop::sample::Index,
+    ) {
+        let (one, other) = (&all[one.index(KINDS)], &all[other.index(KINDS)]);
+        prop_assume!(one.name() != other.name());
+        let bytes = [&other.encode().unwrap()[..8], &one.encode().unwrap()[8..]].concat();
+        if let Ok(read) = Event::decode(&bytes) {
+            prop_assert_eq!(read.name(), other.name());
+            prop_assert_eq!(read.encode().unwrap(), bytes);
+        }
     }
 }
 
@@ -228,18 +161,23 @@ fn a_list_that_claims_to_be_endless_is_refused_at_once() {
 fn a_truth_value_or_an_effect_of_another_number_is_malformed() {
     let paused = PauseChanged { journal_index: 0, at: 0, platform: [0; 32], paused: true, by: [0; 32] };
     let mut bytes = Event::PauseChanged(paused).encode().unwrap();
-    bytes[56] = 2;
-    assert!(matches!(Event::decode(&bytes), Err(DecodeError::Malformed { name: "PauseChanged", .. })));
+    for number in 2..=u8::MAX {
+        bytes[56] = number;
+        assert!(matches!(Event::decode(&bytes), Err(DecodeError::Malformed { name: "PauseChanged", .. })), "{number}");
+    }
 
-    let rule = definition(vec![]);
+    let rule = definition(EffectEntry::Fixed { asset: 1, amount: 1 });
     let published = RulePublished { journal_index: 0, at: 0, platform: [0; 32], effective_at: 0, rule };
     let mut bytes = Event::RulePublished(published).encode().unwrap();
-    // The effect comes last: its number, the asset, the amount.
-    let effect = bytes.len() - 10;
-    bytes[effect] = 2;
-    let refused = Event::decode(&bytes).unwrap_err().to_string();
-    assert!(refused.starts_with("malformed event RulePublished: "), "{refused}");
-    assert!(refused.ends_with("; the program is newer than this software, or the node altered it"), "{refused}");
+    // Behind the effect's number, its asset and its amount stand the limits, 33 bytes, and the holdout, 2.
+    let effect = bytes.len() - 35 - 10;
+    assert_eq!(bytes[effect..effect + 10], [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
+    for number in 5..=u8::MAX {
+        bytes[effect] = number;
+        let refused = Event::decode(&bytes).unwrap_err().to_string();
+        assert!(refused.starts_with("malformed event RulePublished: "), "{refused}");
+        assert!(refused.ends_with("; the program is newer than this software, or the node altered it"), "{refused}");
+    }
 }
 
 #[test]
@@ -251,40 +189,13 @@ fn an_unknown_event_says_to_update() {
     );
 }
 
-fn definition(condition: Vec<PredicateEntry>) -> RuleDefinition {
-    RuleDefinition {
-        id: 1,
-        version: 1,
-        name: "a rule".to_owned(),
-        priority: 0,
-        starts_at: 0,
-        ends_at: 0,
-        condition,
-        effect: EffectEntry::Fixed { asset: 1, amount: 1 },
-    }
-}
-
-#[test]
-fn a_definition_is_checked_as_the_program_checks_it() {
-    assert_eq!(definition(vec![]).check(), Ok(()));
-    let predicate = Predicate::new(0, true, Field::Weekday, Operator::Any, 0b110);
-    let sound = definition(vec![predicate.into()]);
-    assert_eq!(sound.check(), Ok(()));
-    assert_eq!(sound.predicates(), Ok(vec![predicate]), "and back again");
-
-    let asset_nine = EffectEntry::Fixed { asset: 9, amount: 1 };
-    assert_eq!(RuleDefinition { effect: asset_nine, ..definition(vec![]) }.check(), Err(InvalidRule::Asset));
-    for (field, operator) in [(0, 1), (99, 1), (1, 0), (1, 99)] {
-        let unknown = PredicateEntry { clause: 0, negated: false, field, operator, value: 1 };
-        assert_eq!(definition(vec![unknown]).check(), Err(InvalidRule::Predicate), "{unknown:?}");
-    }
-}
-
 #[test]
 fn an_assets_name_is_read_without_its_padding() {
+    let asset = |name| AssetEntry { name, kind: 1, expiry_months: 0, mint: [0; 32] };
     let mut name = [0; 16];
     name[..6].copy_from_slice("金币".as_bytes());
-    assert_eq!(AssetEntry { name, kind: 1 }.name(), "金币");
-    assert_eq!(AssetEntry { name: [b'x'; 16], kind: 1 }.name(), "x".repeat(16));
-    assert_eq!(AssetEntry { name: [0xff; 16], kind: 1 }.name(), "\u{fffd}".repeat(16), "whatever the bytes are");
+    assert_eq!(asset(name).name(), "金币");
+    assert_eq!(asset([b'x'; 16]).name(), "x".repeat(16));
+    assert_eq!(asset([0xff; 16]).name(), "\u{fffd}".repeat(16), "whatever the bytes are");
+    assert_eq!(asset([0; 16]).name(), "");
 }

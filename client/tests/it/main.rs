@@ -4,11 +4,14 @@
 mod account;
 mod address;
 mod block;
+mod definition;
 mod error;
 mod event;
 mod explorer;
+mod given;
 mod instruction;
 mod node;
 mod platform_id;
+mod proof;
 mod recorder;
 mod replay;
