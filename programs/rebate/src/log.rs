@@ -119,6 +119,16 @@ pub fn link_refused(user: &UserKey, refusal: Refusal) {
     line.log();
 }
 
+/// `rule 5 needs room for asset 2`
+pub fn missing_balance(rule: RuleId, asset: AssetId) {
+    let mut line = Line::new();
+    line.text(b"rule ");
+    line.number(u64::from(rule.0));
+    line.text(b" needs room for asset ");
+    line.number(u64::from(asset.0));
+    line.log();
+}
+
 /// `rule 5 needs user_streamer counters, or room in them`
 pub fn missing(rule: RuleId, scope: Scope) {
     let mut line = Line::new();

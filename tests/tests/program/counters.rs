@@ -146,29 +146,25 @@ fn an_account_without_room_for_a_rules_counters_is_refused_and_the_log_names_the
 }
 
 #[test]
-fn an_account_without_room_for_an_asset_is_refused_until_it_grows() {
+fn an_account_without_room_for_an_asset_is_refused_and_the_log_names_rule_and_asset() {
     let platform = with_rules(&[]);
-    platform.open_for(&paid_on(0, "A1"));
+    let payer = platform.payer.pubkey();
+    platform.open_page(0, 0, 64).expect("a page");
+    platform.as_payer(&instruction::open_user(&payer, &platform.addresses, &key(), 2)).expect("a user");
     let add = instruction::add_asset(&platform.admin.pubkey(), &platform.addresses, &asset("stars"), Timestamp(0));
     platform.as_admin(&add).expect("a second asset");
-    platform.publish(&always(1, EffectEntry::Fixed { asset: 2, amount: 5 }), 0).expect("a rule");
-    platform
-        .as_payer(&instruction::grow_counter(
-            &platform.payer.pubkey(),
-            &platform.addresses,
-            &key(),
-            Scope::UserStreamer,
-            ScopeId(STREAMER),
-            1,
-        ))
-        .expect_err("nobody opened it");
-    let mut narrow = platform.user("u1").user;
-    assert_eq!((narrow.balance_slots, narrow.counter_slots), (1, 0));
-    assert_eq!(said(pay_with(&platform, &paid_on(0, "A1"), vec![])), "NoRoom");
+    for (id, asset) in [(1, 1), (2, 2)] {
+        platform.publish(&always(id, EffectEntry::Fixed { asset, amount: 5 }), 0).expect("a rule");
+    }
+    let refused = pay_with(&platform, &paid_on(0, "A1"), vec![]);
+    assert_eq!(said(refused.clone()), "NoRoom");
+    assert!(logs(refused).contains(&"Program log: rule 2 needs room for asset 2".to_owned()));
+    platform.assert_sound();
+
     platform.pay(&[paid_on(0, "A1")]).expect("the recorder makes room");
-    narrow = platform.user("u1").user;
-    assert_eq!((narrow.balance_slots, narrow.counter_slots), (2, 1));
-    assert_eq!(platform.user("u1").balances[1].total(), Amount(5));
+    let state = platform.user("u1");
+    assert_eq!((state.user.balance_slots, state.user.counter_slots), (2, 2));
+    assert_eq!((state.balances[0].total(), state.balances[1].total()), (Amount(5), Amount(5)));
     platform.assert_sound();
 }
 

@@ -12,6 +12,7 @@ use anchor_lang::prelude::*;
 use rebate_core::{
     evaluate::{self, Evaluation},
     expiry::Expired,
+    outcome::{Outcome, Reason},
     payment::Payment,
     units::{JournalIndex, MAX_ASSETS},
 };
@@ -69,7 +70,12 @@ fn record(
     log::mark();
     evaluation.commit(desk.book.as_mut_slice(), &mut balances, &mut counters);
     holdings.counters = counters.user;
-    require!(holdings.has_room_for(&balances), RebateError::NoRoom);
+    if !holdings.has_room_for(&balances) {
+        let new = |outcome: &&Outcome| outcome.asset.slot().is_some_and(|slot| slot >= holdings.balances.len());
+        let granted = evaluation.outcomes().iter().filter(|outcome| outcome.reason == Reason::Granted);
+        granted.filter(new).for_each(|outcome| log::missing_balance(outcome.rule, outcome.asset));
+        return Err(RebateError::NoRoom.into());
+    }
     holdings.store(&balances);
     user.payments = number.0;
     desk.platform.account_for(&before, &balances);
