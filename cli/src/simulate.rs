@@ -12,6 +12,7 @@ mod platform;
 mod progress;
 mod quick;
 pub mod record;
+mod text;
 
 use crate::{arguments::SimulateArguments, pay, payment_file::PaymentFileError, rule_file::RuleFile};
 use answer::Answers;
@@ -32,7 +33,7 @@ use tempfile::{NamedTempFile, tempfile};
 use thiserror::Error;
 
 /// How many bytes of answers are written at once.
-const CHUNK: usize = 1 << 18;
+const CHUNK: usize = 1 << 16;
 
 /// How many records are looked at together before they are decided one by one: they wait for memory together.
 const BATCH: usize = 64;
@@ -170,15 +171,15 @@ pub fn simulate<R: Read + Seek>(
     each(payments, name, progress, |batch| {
         records = records.saturating_add(batch.len() as u64);
         accepted = accepted.saturating_add(platform.record(batch, &mut answers)?);
-        if answers.text().len() >= CHUNK {
-            if let Err(error) = out.write_all(answers.text()) {
+        if answers.written().len() >= CHUNK {
+            if let Err(error) = out.write_all(answers.written()) {
                 return Ok(Err(SimulationError::Write(error)));
             }
             answers.clear();
         }
         Ok(Ok(()))
     })?;
-    out.write_all(answers.text()).and_then(|()| out.flush()).map_err(SimulationError::Write)?;
+    out.write_all(answers.written()).and_then(|()| out.flush()).map_err(SimulationError::Write)?;
     progress.end(records);
     Ok(Simulated { records, accepted, users: platform.users(), ledger: platform.into_ledger() })
 }

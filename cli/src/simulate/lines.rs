@@ -4,7 +4,7 @@ use memchr::{memchr, memrchr};
 use std::io::{self, Read};
 
 /// How much is read at once.
-const CHUNK: usize = 1 << 18;
+const CHUNK: usize = 1 << 16;
 
 /// How long a line can be, in bytes: a bound on memory for what is no payment file at all.
 pub const MAX_LINE: usize = 1 << 20;

@@ -51,10 +51,21 @@ impl Names {
         Place(self.state.hash_one(name) as u32)
     }
 
-    /// Looks at a place without waiting for what stands there: later looks find it nearer.
+    /// Looks at what names will be found by. Who knows several of them calls this for all, and waits for memory once rather
+    /// than for each.
     #[inline]
-    pub fn look_ahead(&self, place: Place) {
-        black_box(self.slots.get(self.slot(place)).map(|slot| slot.number));
+    pub fn look_ahead(&self, places: &[Place]) {
+        let slot = |place: &Place| self.slots.get(self.slot(*place));
+        for place in places {
+            black_box(slot(place).map(|slot| slot.number));
+        }
+        let taken = || places.iter().filter_map(slot).filter_map(|slot| slot.number.checked_sub(1));
+        for number in taken() {
+            black_box(self.ends.get(number as usize));
+        }
+        for number in taken() {
+            black_box(name_of(&self.text, &self.ends, number as usize).first());
+        }
     }
 
     /// The number of `name`, which gets the next one if it is new.

@@ -113,23 +113,27 @@ impl Platform {
     /// [`TooMany`].
     #[inline]
     pub fn record(&mut self, records: &[Record<'_>], answers: &mut Answers) -> Result<u64, TooMany> {
-        let places = records.iter().map(|record| self.orders.place(record.order()));
+        let user = |record: &Record<'_>| match record {
+            Record::Payment(line) => self.users.place(&line.user),
+            Record::Redemption(line) => self.users.place(&line.user),
+            // Nobody's in particular.
+            Record::Refund(_) => self.users.place(b""),
+        };
         self.places.clear();
-        self.places.extend(places);
-        for place in &self.places {
-            self.orders.look_ahead(*place);
-        }
+        self.places.extend(records.iter().map(user));
+        self.users.look_ahead(&self.places);
         self.met.clear();
-        for record in records {
+        for (record, place) in records.iter().zip(&self.places) {
             let user = match record {
-                Record::Payment(PaymentLine { user, .. }) | Record::Redemption(RedemptionLine { user, .. }) => {
-                    self.users.number(user)?
-                }
-                // Nobody's in particular.
+                Record::Payment(line) => self.users.at(*place, &line.user)?,
+                Record::Redemption(line) => self.users.at(*place, &line.user)?,
                 Record::Refund(_) => 0,
             };
             self.met.push(UserIndex(user));
         }
+        self.places.clear();
+        self.places.extend(records.iter().map(|record| self.orders.place(record.order())));
+        self.orders.look_ahead(&self.places);
         self.ledger.look_ahead(&self.met);
         let mut accepted = 0u64;
         for (at, record) in records.iter().enumerate() {

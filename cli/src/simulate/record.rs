@@ -14,7 +14,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 
 /// An id or an order number, in UTF-8.
-pub type Text<'a> = Cow<'a, [u8]>;
+pub type Id<'a> = Cow<'a, [u8]>;
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub enum Record<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentLine<'a> {
     /// The order number.
-    pub order: Text<'a>,
+    pub order: Id<'a>,
     /// Who paid.
-    pub user: Text<'a>,
+    pub user: Id<'a>,
     /// In the platform's minor currency unit.
     pub amount: Amount,
     /// When.
@@ -41,9 +41,9 @@ pub struct PaymentLine<'a> {
     /// What was bought.
     pub product: u16,
     /// To whom; empty for nobody.
-    pub streamer: Text<'a>,
+    pub streamer: Id<'a>,
     /// In which live session; empty for none.
-    pub session: Text<'a>,
+    pub session: Id<'a>,
     /// The user's tier.
     pub tier: u8,
     /// The user's segments, a bit set.
@@ -54,9 +54,9 @@ pub struct PaymentLine<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundLine<'a> {
     /// Its own order number.
-    pub order: Text<'a>,
+    pub order: Id<'a>,
     /// The order it refunds.
-    pub of: Text<'a>,
+    pub of: Id<'a>,
     /// In the platform's minor currency unit.
     pub amount: Amount,
     /// When it was paid back.
@@ -67,9 +67,9 @@ pub struct RefundLine<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedemptionLine<'a> {
     /// Its own order number.
-    pub order: Text<'a>,
+    pub order: Id<'a>,
     /// Who redeems.
-    pub user: Text<'a>,
+    pub user: Id<'a>,
     /// What.
     pub asset: AssetId,
     /// In the asset's smallest unit.
@@ -80,7 +80,7 @@ pub struct RedemptionLine<'a> {
 
 impl Record<'_> {
     /// The record's own order number.
-    pub fn order(&self) -> &Text<'_> {
+    pub fn order(&self) -> &Id<'_> {
         match self {
             Self::Payment(line) => &line.order,
             Self::Refund(line) => &line.order,
@@ -231,11 +231,11 @@ fn json<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
     })
 }
 
-fn named<'a>(what: &str, id: Cow<'a, str>) -> Result<Text<'a>, String> {
+fn named<'a>(what: &str, id: Cow<'a, str>) -> Result<Id<'a>, String> {
     if id.is_empty() { Err(format!("{what} must not be empty")) } else { Ok(bytes(id)) }
 }
 
-fn bytes(text: Cow<'_, str>) -> Text<'_> {
+fn bytes(text: Cow<'_, str>) -> Id<'_> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),

@@ -7,7 +7,7 @@ use crate::{
 };
 use rebate_core::{
     admission::Admission,
-    balance::Balances,
+    balance::{Balance, Balances},
     book::{self, NotNext},
     counters::Counters,
     evaluate::{Context, CountersByScope, Evaluation, Stop, UNLIMITED},
@@ -146,8 +146,59 @@ pub struct Redeemed<'a> {
 #[derive(Debug, Default)]
 struct User {
     payments: u64,
-    balances: Balances,
     counters: Vec<Counters>,
+}
+
+/// What everybody has, by user and asset slot. Only of as many assets as there are: most platforms have one or two, and a
+/// simulation has millions of users.
+#[derive(Debug, Default)]
+struct Holdings {
+    /// Of how many assets.
+    assets: usize,
+    balances: Vec<Balance>,
+}
+
+impl Holdings {
+    /// Room for one more user.
+    fn push(&mut self) {
+        self.balances.resize(self.balances.len().saturating_add(self.assets), Balance::default());
+    }
+
+    /// Room for `assets` assets, of `users` users.
+    fn widen(&mut self, assets: usize, users: usize) {
+        if assets <= self.assets {
+            return;
+        }
+        let mut wider = Self { assets, balances: vec![Balance::default(); assets.saturating_mul(users)] };
+        for user in 0..users {
+            wider.store(UserIndex(user), &self.of(UserIndex(user)));
+        }
+        *self = wider;
+    }
+
+    #[inline]
+    fn row(&self, user: UserIndex) -> &[Balance] {
+        let begin = user.0.saturating_mul(self.assets);
+        self.balances.get(begin..begin.saturating_add(self.assets)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn of(&self, user: UserIndex) -> Balances {
+        let mut balances = Balances::default();
+        for (balance, stored) in balances.iter_mut().zip(self.row(user)) {
+            *balance = *stored;
+        }
+        balances
+    }
+
+    #[inline]
+    fn store(&mut self, user: UserIndex, balances: &Balances) {
+        let begin = user.0.saturating_mul(self.assets);
+        let row = self.balances.get_mut(begin..begin.saturating_add(self.assets)).unwrap_or_default();
+        for (stored, balance) in row.iter_mut().zip(balances) {
+            *stored = *balance;
+        }
+    }
 }
 
 /// What a refund needs to know of an order.
@@ -175,6 +226,7 @@ pub struct Ledger {
     /// How many rules there are of each scope: so much room a user's counters may need at once.
     rules_of: [usize; Scope::ALL.len()],
     users: Vec<User>,
+    holdings: Holdings,
     streamers: Scoped,
     sessions: Scoped,
     /// Whether an order number was taken, by its index.
@@ -208,6 +260,7 @@ impl Ledger {
     pub fn set_terms(&mut self, terms: Terms) {
         self.periods = terms.periods();
         self.expires = self.periods.iter().any(|months| months.0 != 0);
+        self.holdings.widen(terms.assets.len().min(MAX_ASSETS), self.users.len());
         self.terms = terms;
     }
 
@@ -260,6 +313,8 @@ impl Ledger {
 
     /// Counters belong to a rule, whatever its version.
     fn count_rules(&mut self) {
+        let assets = self.rules.iter().map(|rule| usize::from(rule.asset().0)).max();
+        self.holdings.widen(assets.unwrap_or(0).min(MAX_ASSETS), self.users.len());
         for (scope, count) in Scope::ALL.into_iter().zip(&mut self.rules_of) {
             let mut rules: Vec<_> =
                 self.rules.iter().filter(|rule| rule.scope() == scope).map(|rule| rule.id).collect();
@@ -280,7 +335,7 @@ impl Ledger {
         let Some(slot) = asset.slot() else { return };
         let counted = self.vault(asset).map(|vault| vault.liability);
         let liability = counted.unwrap_or_else(|| {
-            let balances = self.users.iter().filter_map(|user| user.balances.get(slot));
+            let balances = (0..self.users.len()).filter_map(|user| self.holdings.row(UserIndex(user)).get(slot));
             Amount(balances.fold(0u64, |sum, balance| sum.saturating_add(balance.total().0)))
         });
         if let Some(vault) = self.vaults.get_mut(slot) {
@@ -294,8 +349,9 @@ impl Ledger {
     /// # Errors
     /// [`Refusal::InsufficientBalance`] if the user has less; nothing was changed.
     pub fn claim(&mut self, user: UserIndex, asset: AssetId, amount: Amount) -> Result<(Amount, Amount), Refusal> {
-        let balances = &mut self.users.get_mut(user.0).ok_or(Refusal::InsufficientBalance)?.balances;
-        let (before, after) = redemption::redeem(balances, asset, amount)?;
+        let mut balances = self.holdings.of(user);
+        let (before, after) = redemption::redeem(&mut balances, asset, amount)?;
+        self.holdings.store(user, &balances);
         if let Some(vault) = asset.slot().and_then(|slot| self.vaults.get_mut(slot)?.as_mut()) {
             vault.moves(before, after);
             vault.funds = Amount(vault.funds.0.saturating_sub(amount.0));
@@ -306,12 +362,12 @@ impl Ledger {
     /// Lets expire what of a user's balances is over when the clock shows `now`. Returns what did.
     pub fn expire(&mut self, user: UserIndex, now: Timestamp) -> &[Expired] {
         self.expired.clear();
-        if let Some(owner) = self.users.get_mut(user.0) {
-            let before = owner.balances;
-            let local = LocalTime::at(now, &self.terms.offsets);
-            expire(&mut owner.balances, &self.periods, local, |expired| self.expired.push(expired));
-            follow(&mut self.vaults, &before, &owner.balances);
-        }
+        let before = self.holdings.of(user);
+        let mut balances = before;
+        let local = LocalTime::at(now, &self.terms.offsets);
+        expire(&mut balances, &self.periods, local, |expired| self.expired.push(expired));
+        follow(&mut self.vaults, &before, &balances);
+        self.holdings.store(user, &balances);
         &self.expired
     }
 
@@ -327,7 +383,7 @@ impl Ledger {
 
     /// A user's balances, by asset slot.
     pub fn balances(&self, user: UserIndex) -> Balances {
-        self.users.get(user.0).map(|user| user.balances).unwrap_or_default()
+        self.holdings.of(user)
     }
 
     /// What rules count of a user: the user's own counters, or those of a streamer or a session.
@@ -344,10 +400,12 @@ impl Ledger {
     /// memory once rather than for each.
     #[inline]
     pub fn look_ahead(&self, users: &[UserIndex]) {
-        // A part in each stretch of memory that is fetched at once; first what says where the rest is.
+        // First what says where the rest is.
         for user in users.iter().filter_map(|user| self.users.get(user.0)) {
-            let [one, _, three, _, five, _, seven, _] = &user.balances;
-            black_box((user.payments, one.debt, three.debt, five.debt, seven.debt));
+            black_box(user.payments);
+        }
+        for balance in users.iter().flat_map(|user| self.holdings.row(*user)) {
+            black_box(balance.debt);
         }
         for counters in users.iter().filter_map(|user| self.users.get(user.0)).flat_map(|user| &user.counters) {
             black_box(counters.payments);
@@ -399,24 +457,23 @@ impl Ledger {
         kept: bool,
     ) -> Result<Decided<'_>, Refusal> {
         self.admit(order, payment.amount, payment.paid_at, now)?;
-        if self.users.len() <= user.0 {
-            self.users.resize_with(user.0.saturating_add(1), User::default);
+        while self.users.len() <= user.0 {
+            self.users.push(User::default());
+            self.holdings.push();
         }
         // Always there, by the line before.
         let payer = self.users.get_mut(user.0).ok_or(Refusal::AmountOverflow)?;
         let mut vaults = if self.funded { self.vaults } else { [None; MAX_ASSETS] };
         self.expired.clear();
-        let mut after_expiry = None;
+        let had = self.holdings.of(user);
+        let mut balances = had;
         if self.expires {
-            let mut balances = payer.balances;
             let local = LocalTime::at(now, &self.terms.offsets);
             expire(&mut balances, &self.periods, local, |expired| self.expired.push(expired));
             if self.funded {
-                follow(&mut vaults, &payer.balances, &balances);
+                follow(&mut vaults, &had, &balances);
             }
-            after_expiry = Some(balances);
         }
-        let balances = after_expiry.as_ref().unwrap_or(&payer.balances);
         let context = Context {
             rules: &self.rules,
             offsets: &self.terms.offsets,
@@ -434,7 +491,7 @@ impl Ledger {
                 streamer: Some(&mut *streamer),
                 session: Some(&mut *session),
             };
-            match self.evaluation.decide(payment, &context, balances, &counters) {
+            match self.evaluation.decide(payment, &context, &balances, &counters) {
                 Ok(()) => break,
                 Err(Stop::Refused(refusal)) => {
                     trim(&mut payer.counters);
@@ -453,10 +510,11 @@ impl Ledger {
                 }
             }
         }
-        follow(&mut vaults, balances, self.evaluation.balances());
+        follow(&mut vaults, &balances, self.evaluation.balances());
         let mut counters =
             CountersByScope { user: &mut payer.counters, streamer: Some(&mut *streamer), session: Some(&mut *session) };
-        self.evaluation.commit(&mut self.rules, &mut payer.balances, &mut counters);
+        self.evaluation.commit(&mut self.rules, &mut balances, &mut counters);
+        self.holdings.store(user, &balances);
         payer.payments = payer.payments.saturating_add(1);
         self.payments = self.payments.saturating_add(1);
         if self.funded {
@@ -497,14 +555,15 @@ impl Ledger {
         self.admit(order, amount, paid_at, now)?;
         let refunded = of.and_then(|of| self.paid.get_mut(&of)).ok_or(Refusal::UnknownOrder)?;
         let payer = self.users.get_mut(refunded.user.0).ok_or(Refusal::UnknownOrder)?;
-        let mut balances = payer.balances;
+        let had = self.holdings.of(refunded.user);
+        let mut balances = had;
         self.expired.clear();
         if self.expires {
             let local = LocalTime::at(now, &self.terms.offsets);
             expire(&mut balances, &self.periods, local, |expired| self.expired.push(expired));
         }
         self.reversal.decide(amount, &refunded.order, &refunded.grants, &balances)?;
-        follow(&mut self.vaults, &payer.balances, self.reversal.balances());
+        follow(&mut self.vaults, &had, self.reversal.balances());
         let (mut no_streamer, mut no_session) = (Vec::new(), Vec::new());
         let streamer = self.streamers.get_mut(&(refunded.user, refunded.streamer)).unwrap_or(&mut no_streamer);
         let session = self.sessions.get_mut(&(refunded.user, refunded.session)).unwrap_or(&mut no_session);
@@ -515,13 +574,14 @@ impl Ledger {
             &mut refunded.grants,
             &mut self.rules,
             &self.terms.offsets,
-            &mut payer.balances,
+            &mut balances,
             &mut counters,
         );
         // It stops for counters that were not brought, and all were.
         if let Err(Stop::Refused(refusal)) = committed {
             return Err(refusal);
         }
+        self.holdings.store(refunded.user, &balances);
         self.take(order);
         Ok(Decided { outcomes: self.reversal.outcomes(), expired: &self.expired })
     }
@@ -544,16 +604,16 @@ impl Ledger {
         if !terms.is_some_and(|terms| terms.redeemable) {
             return Err(Refusal::NotRedeemable);
         }
-        let owner = self.users.get_mut(user.0).ok_or(Refusal::InsufficientBalance)?;
-        let mut balances = owner.balances;
+        let had = self.holdings.of(user);
+        let mut balances = had;
         self.expired.clear();
         if self.expires {
             let local = LocalTime::at(now, &self.terms.offsets);
             expire(&mut balances, &self.periods, local, |expired| self.expired.push(expired));
         }
         let (before, after) = redemption::redeem(&mut balances, asset, amount)?;
-        follow(&mut self.vaults, &owner.balances, &balances);
-        owner.balances = balances;
+        follow(&mut self.vaults, &had, &balances);
+        self.holdings.store(user, &balances);
         self.take(order);
         Ok(Redeemed { before, after, expired: &self.expired })
     }
