@@ -61,7 +61,7 @@ pub struct DemoArguments {
     /// The rules to publish.
     #[arg(long, default_value = "demo/rules.toml")]
     pub rules: PathBuf,
-    /// The payments to play.
+    /// The records to play.
     #[arg(long, default_value = "demo/payments.jsonl")]
     pub payments: PathBuf,
     /// Where the private Postgres and the validator keep their files.
@@ -237,7 +237,7 @@ pub struct PayArguments {
     /// of the ids, which anybody who guesses an id can recognise.
     #[arg(long, env = "REBATE_PLATFORM_SECRET_FILE")]
     pub platform_secret_file: Option<PathBuf>,
-    /// The payments, one JSON object a line.
+    /// The payments and redemptions, one JSON object a line.
     pub payments: PathBuf,
 }
 

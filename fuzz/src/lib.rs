@@ -6,5 +6,6 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a target fails")]
 
+mod coverage;
 pub mod program;
 pub mod records;

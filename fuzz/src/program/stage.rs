@@ -6,11 +6,12 @@ use super::{
     invariants::{self, Named},
     step::{Scenario, Step},
 };
+use crate::coverage::reached;
 use rebate_client::{
     account::Platform,
     address::Addresses,
     chain::ReadAccounts,
-    event::{AssetEntry, Event, OffsetEntry},
+    event::{AssetEntry, Event, OffsetEntry, PaymentRecorded, RefundRecorded},
     instruction,
 };
 use rebate_core::{
@@ -25,7 +26,7 @@ use rebate_tests::{
     token::{SPL_TOKEN, TestToken},
 };
 use solana_keypair::Keypair;
-use solana_program::pubkey::Pubkey;
+use solana_program::{instruction::Instruction, pubkey::Pubkey};
 use solana_signer::Signer;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -252,7 +253,30 @@ impl Stage {
             self.books.assert_limits(&self.platform);
         }
         self.assert_vault();
-        said(result)
+        self.reached(action, &events, result.as_ref().map_or(0, |executed| executed.compute_units));
+        let said = said(result);
+        for Instruction { data, .. } in &action.instructions {
+            reached((data.first_chunk::<8>(), said));
+        }
+        said
+    }
+
+    /// How far a transaction came: which instructions did what, and by a way of about which length.
+    fn reached(&self, action: &Action, events: &[Event], compute_units: u64) {
+        // To an eighth of the power of two below.
+        let length = compute_units.checked_ilog2().map_or(0, |log| compute_units >> log.saturating_sub(3));
+        let length = (compute_units.checked_ilog2(), length);
+        for Instruction { data, .. } in &action.instructions {
+            reached((data.first_chunk::<8>(), length));
+        }
+        for event in events {
+            reached(event.name());
+            if let Event::PaymentRecorded(PaymentRecorded { outcomes, .. })
+            | Event::RefundRecorded(RefundRecorded { outcomes, .. }) = event
+            {
+                outcomes.iter().for_each(|outcome| reached((event.name(), outcome.reason)));
+            }
+        }
     }
 
     fn look_at(&self, named: &BTreeSet<Pubkey>) -> Named {

@@ -60,11 +60,15 @@ async fn a_platform_is_set_up_and_paid_on_with_commands_alone() {
     let paid = done(&pay).await;
     assert!(paid.contains("C1: recorded in ") && paid.contains("C2: recorded in "), "{paid}");
 
-    // The same file again, with one more line: what was recorded stays as it is, and the new one comes to it.
-    fs::write(&payments, [line("C1", "amy"), line("C2", "bo"), line("C3", "amy")].join("\n")).unwrap();
+    // The same file again, with two more lines: what was recorded stays as it is, and the new ones come to it.
+    let redemption = r#"{"kind":"redemption","order":"S1","user":"amy","asset":1,"amount":500,"paid_at":"-1h"}"#;
+    let lines = [line("C1", "amy"), line("C2", "bo"), redemption.to_owned(), line("C3", "amy")];
+    fs::write(&payments, lines.join("\n")).unwrap();
     let again = rebate(&pay).await;
-    again.assert_refused(&["2 of 3 payments were refused"]);
-    for expected in ["C1: refused, DuplicateOrder", "C2: refused, DuplicateOrder", "C3: recorded in "] {
+    again.assert_refused(&["2 of 4 records were refused"]);
+    for expected in
+        ["C1: refused, DuplicateOrder", "C2: refused, DuplicateOrder", "S1: recorded in ", "C3: recorded in "]
+    {
         assert!(again.out.contains(expected), "{expected:?} is not in:\n{}", again.out);
     }
 
