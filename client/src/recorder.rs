@@ -23,7 +23,10 @@ use solana_keypair::Keypair;
 use solana_message::Message;
 use solana_program::{instruction::Instruction, pubkey::Pubkey};
 use solana_signer::Signer;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    slice,
+};
 use thiserror::Error;
 
 /// The most bytes a legacy transaction can have on the wire.
@@ -72,11 +75,15 @@ pub struct Recorder<'a> {
     room: HashMap<Pubkey, u8>,
     /// How many pages there are of each day and shard.
     pages: HashMap<(Day, u16), u16>,
+    /// Whether `room` and `pages` tell of something that was to be opened, and it is not known that it was.
+    is_opening: bool,
 }
 
 /// An account to be opened or grown.
 struct Missing {
     address: Pubkey,
+    /// Whether it is there and only too small.
+    grows: bool,
     instruction: Instruction,
 }
 
@@ -88,7 +95,8 @@ impl<'a> Recorder<'a> {
     pub async fn new(chain: &'a dyn Submit, platform: Pubkey, payer: &'a Keypair) -> Result<Self, RecordError> {
         let addresses = Addresses::at(platform);
         let (platform, rules) = read(chain, &addresses).await?;
-        Ok(Self { chain, payer, addresses, platform, rules, room: HashMap::new(), pages: HashMap::new() })
+        let (room, pages) = (HashMap::new(), HashMap::new());
+        Ok(Self { chain, payer, addresses, platform, rules, room, pages, is_opening: false })
     }
 
     /// Reads settings, rules and pages anew: somebody else may have changed them.
@@ -97,9 +105,21 @@ impl<'a> Recorder<'a> {
     /// What the chain answered.
     pub async fn refresh(&mut self) -> Result<(), RecordError> {
         (self.platform, self.rules) = read(self.chain, &self.addresses).await?;
+        self.forget();
+        Ok(())
+    }
+
+    fn forget(&mut self) {
         self.room.clear();
         self.pages.clear();
-        Ok(())
+        self.is_opening = false;
+    }
+
+    /// Before anything is looked up: what the last call was to open, and broke off before it was, has to be looked up again.
+    fn begin(&mut self) {
+        if self.is_opening {
+            self.forget();
+        }
     }
 
     /// The platform's settings.
@@ -158,9 +178,10 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// What the chain answered.
     pub async fn look(&mut self, payments: &[Payment]) -> Result<(), RecordError> {
+        self.begin();
         for payment in payments {
             let mut missing = Vec::new();
-            self.page(&payment.order, payment.paid_at, &mut missing).await?;
+            self.page(&payment.order, payment.paid_at, 1, &mut missing).await?;
             if let (false, Some(count)) =
                 (missing.is_empty(), self.pages.get_mut(&self.shard_of(&payment.order, payment.paid_at)))
             {
@@ -195,6 +216,7 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// What the chain answered.
     pub async fn open_for(&mut self, payments: &[Payment]) -> Result<(), RecordError> {
+        self.begin();
         let mut missing: Vec<Missing> = Vec::new();
         for payment in payments {
             self.user(&payment.user, &mut missing).await?;
@@ -202,7 +224,9 @@ impl<'a> Recorder<'a> {
             if !self.is_admitted(payment.amount, payment.paid_at).await? {
                 continue;
             }
-            self.page(&payment.order, payment.paid_at, &mut missing).await?;
+            let shard = self.shard_of(&payment.order, payment.paid_at);
+            let in_shard = payments.iter().filter(|other| self.shard_of(&other.order, other.paid_at) == shard).count();
+            self.page(&payment.order, payment.paid_at, in_shard, &mut missing).await?;
             for scope in self.scopes(payment.paid_at) {
                 self.counter(payment, scope, &mut missing).await?;
             }
@@ -220,9 +244,10 @@ impl<'a> Recorder<'a> {
         order: &OrderHash,
         at: Timestamp,
     ) -> Result<(), RecordError> {
+        self.begin();
         let mut missing = Vec::new();
         self.user(user, &mut missing).await?;
-        self.page(order, at, &mut missing).await?;
+        self.page(order, at, 1, &mut missing).await?;
         self.open(missing).await
     }
 
@@ -237,7 +262,9 @@ impl<'a> Recorder<'a> {
             return Ok(());
         }
         let payer = self.payer.pubkey();
-        let instruction = match self.opened(&address).await? {
+        let account = self.opened(&address).await?;
+        let grows = account.is_some();
+        let instruction = match account {
             None => Some(instruction::open_user(&payer, &self.addresses, key, slots)),
             Some(account) => {
                 let user = User::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
@@ -245,7 +272,10 @@ impl<'a> Recorder<'a> {
                 narrow.then(|| instruction::grow_user(&payer, &self.addresses, key, slots.max(user.counter_slots)))
             }
         };
-        missing.extend(instruction.map(|instruction| Missing { address, instruction }));
+        if let Some(instruction) = instruction {
+            self.is_opening = true;
+            missing.push(Missing { address, grows, instruction });
+        }
         self.room.insert(address, slots);
         Ok(())
     }
@@ -262,7 +292,9 @@ impl<'a> Recorder<'a> {
             return Ok(());
         }
         let payer = self.payer.pubkey();
-        let instruction = match self.opened(&address).await? {
+        let account = self.opened(&address).await?;
+        let grows = account.is_some();
+        let instruction = match account {
             None => Some(instruction::open_counter(&payer, &self.addresses, key, scope, id, slots)),
             Some(account) => {
                 let counter = Counter::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
@@ -270,14 +302,23 @@ impl<'a> Recorder<'a> {
                 narrow.then(|| instruction::grow_counter(&payer, &self.addresses, key, scope, id, slots))
             }
         };
-        missing.extend(instruction.map(|instruction| Missing { address, instruction }));
+        if let Some(instruction) = instruction {
+            self.is_opening = true;
+            missing.push(Missing { address, grows, instruction });
+        }
         self.room.insert(address, slots);
         Ok(())
     }
 
     /// Finds out how many pages the order's day and shard have, and opens the next one where there is none or the last one
-    /// is full.
-    async fn page(&mut self, order: &OrderHash, at: Timestamp, missing: &mut Vec<Missing>) -> Result<(), RecordError> {
+    /// has no place for `wanted` orders.
+    async fn page(
+        &mut self,
+        order: &OrderHash,
+        at: Timestamp,
+        wanted: usize,
+        missing: &mut Vec<Missing>,
+    ) -> Result<(), RecordError> {
         let (day, shard) = self.shard_of(order, at);
         if self.pages.contains_key(&(day, shard)) {
             return Ok(());
@@ -289,13 +330,15 @@ impl<'a> Recorder<'a> {
             let page = OrderPage::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
             count = count.saturating_add(1);
             if page.sealed == 0 {
-                break page.taken as usize >= order::page_limit(OrderPage::slots(&account.data));
+                break is_short(page.taken as usize, order::page_limit(OrderPage::slots(&account.data)), wanted);
             }
         };
         if full {
             let payer = self.payer.pubkey();
             let instruction = instruction::open_order_page(&payer, &self.addresses, day, shard, count, PAGE_SLOTS);
-            missing.push(Missing { address: self.addresses.order_page(day, shard, count), instruction });
+            self.is_opening = true;
+            let address = self.addresses.order_page(day, shard, count);
+            missing.push(Missing { address, grows: false, instruction });
             count = count.saturating_add(1);
         }
         self.pages.insert((day, shard), count);
@@ -305,16 +348,32 @@ impl<'a> Recorder<'a> {
     async fn open(&mut self, missing: Vec<Missing>) -> Result<(), RecordError> {
         for chunk in missing.chunks(OPENED_AT_ONCE) {
             let instructions: Vec<_> = chunk.iter().map(|missing| missing.instruction.clone()).collect();
-            if let Err(error) = self.chain.submit(&instructions, &[self.payer]).await {
-                // Somebody else may have opened one of them meanwhile; then all is well.
-                for missing in chunk {
-                    if self.opened(&missing.address).await?.is_none() {
-                        return Err(error.into());
+            match self.chain.submit(&instructions, &[self.payer]).await {
+                Ok(_) => {}
+                Err(SubmitError::Chain(error)) => return Err(error.into()),
+                // Somebody else may have opened one of them meanwhile, and then none was: each by itself.
+                Err(_) => {
+                    for missing in chunk {
+                        self.open_one(missing).await?;
                     }
                 }
             }
         }
+        self.is_opening = false;
         Ok(())
+    }
+
+    /// Opens or grows an account, unless somebody else did meanwhile.
+    async fn open_one(&self, missing: &Missing) -> Result<(), RecordError> {
+        let Err(error) = self.chain.submit(slice::from_ref(&missing.instruction), &[self.payer]).await else {
+            return Ok(());
+        };
+        let is_done = match &error {
+            // There is more room than was to be made.
+            SubmitError::Refused { error, .. } if missing.grows => error.name() == "NoRoom",
+            _ => !missing.grows && self.opened(&missing.address).await?.is_some(),
+        };
+        if is_done { Ok(()) } else { Err(error.into()) }
     }
 
     async fn is_admitted(&self, amount: Amount, at: Timestamp) -> Result<bool, ChainError> {
@@ -356,10 +415,11 @@ impl<'a> Recorder<'a> {
 
     async fn redeem_once(&mut self, redemption: &Redemption, signed: &SignedMessage) -> Result<Landed, RecordError> {
         let Redemption { order, user, amount, redeemed_at, .. } = redemption;
+        self.begin();
         let mut missing = Vec::new();
         self.user(user, &mut missing).await?;
         if self.is_admitted(*amount, *redeemed_at).await? {
-            self.page(order, *redeemed_at, &mut missing).await?;
+            self.page(order, *redeemed_at, 1, &mut missing).await?;
         }
         self.open(missing).await?;
         let accounts = RecordAccounts {
@@ -398,10 +458,11 @@ impl<'a> Recorder<'a> {
         paid: &Payment,
         signed: &SignedMessage,
     ) -> Result<Landed, RecordError> {
+        self.begin();
         let mut missing = Vec::new();
         self.user(&paid.user, &mut missing).await?;
         if self.is_admitted(refund.amount, refund.paid_at).await? {
-            self.page(&refund.order, refund.paid_at, &mut missing).await?;
+            self.page(&refund.order, refund.paid_at, 1, &mut missing).await?;
         }
         self.open(missing).await?;
         let accounts = RecordAccounts {
@@ -449,6 +510,7 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// [`RecordError`].
     pub async fn link(&mut self, link: &WalletLink, signed: &SignedMessage) -> Result<Landed, RecordError> {
+        self.begin();
         let mut missing = Vec::new();
         self.user(&link.user, &mut missing).await?;
         self.open(missing).await?;
@@ -461,6 +523,13 @@ impl<'a> Recorder<'a> {
         let record = instruction::link_wallets(&self.addresses, &[accounts], signed);
         Ok(self.chain.submit(&record, &[self.payer]).await?)
     }
+}
+
+/// Whether a page that took `taken` orders of `limit` is to be followed by another, so that `wanted` more find a place: the
+/// program takes a successor once three quarters are taken.
+fn is_short(taken: usize, limit: usize, wanted: usize) -> bool {
+    let nearly = limit.saturating_sub(limit / 4);
+    taken >= nearly && taken.saturating_add(wanted) > limit
 }
 
 async fn read(chain: &dyn Submit, addresses: &Addresses) -> Result<(Platform, Vec<Rule>), RecordError> {
