@@ -1,6 +1,7 @@
 # Every target sets up what it needs and is missing; setup/ has one small script for each thing.
 
 CHAIN ?= embedded
+TIME ?= 120
 SHELL := /bin/bash
 
 # Tools that set-up installed lie where cargo puts its own.
@@ -16,7 +17,7 @@ target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 program_crate := --manifest-path programs/rebate/Cargo.toml --target-dir $(target)/host-program
 with_postgres = $(target)/debug/rebate-local postgres --volatile --dir .local/test-postgres --
 
-.PHONY: help demo test bench program idl lint sqlx clean-local
+.PHONY: help demo test fuzz bench program idl lint sqlx clean-local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,15 @@ test: ## every test, on a real Postgres and a real validator
 	cargo test --locked $(program_crate)
 	cargo build --locked --workspace --bins
 	$(with_postgres) cargo nextest run --locked --workspace
+
+# Deps are those of `make bench`; only the crates that libFuzzer looks into are compiled anew.
+fuzz: ## looks for inputs that break the record parser or the program, TIME=120 seconds each
+	@setup/rust
+	@setup/fuzz
+	@setup/program
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument cargo build --locked --release --features rebate-fuzz/libfuzzer \
+		--bin fuzz-records --bin fuzz-program
+	@fuzz/run $(target)/release $(target)/fuzz $(TIME)
 
 bench: ## what it costs and how fast it is, into target/bench/report.json
 	@setup/rust

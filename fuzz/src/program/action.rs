@@ -1,6 +1,7 @@
 //! From a step to a transaction.
 
 use super::{
+    invariants::MOST_INSTRUCTIONS,
     stage::{ADMIN, COIN, ORACLE, PAUSER, PAYER, Stage},
     step::{self, Account, Govern, How, Page, Pay, Proof, Rule, Step, Twist, Vault, What, When},
 };
@@ -101,6 +102,7 @@ impl Action {
         let last = self.instructions.len() - 1;
         if let How::Double = twist.how {
             self.instructions.extend(self.instructions.clone());
+            self.instructions.truncate(MOST_INSTRUCTIONS);
             return;
         }
         let at = if twist.first.0.is_some() { 0 } else { last };

@@ -11,11 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The accounts that a transaction names, as far as there are any.
 pub type Named = BTreeMap<Pubkey, AccountAt>;
 
+/// How many instructions a transaction has at most.
+pub const MOST_INSTRUCTIONS: usize = 4;
+
 /// What a signature costs, in lamports.
 const FEE: u64 = 5_000;
 
-/// The most signatures that a transaction's fee can be for: its own, and those that its Ed25519 instruction announces.
-const MOST_SIGNATURES: u64 = 300;
+/// The most signatures that a transaction's fee can be for: its own, and those that its Ed25519 instructions announce, which
+/// are a byte each.
+const MOST_SIGNATURES: u64 = 8 + 255 * MOST_INSTRUCTIONS as u64;
 
 /// A failed transaction costs its fee and does nothing else.
 pub fn nothing_changed(before: &Named, after: &Named, payer: &Pubkey) {
