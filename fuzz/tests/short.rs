@@ -1,7 +1,11 @@
 //! Some seconds of every target on random bytes, or the one input that the environment names.
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
-use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
 use rebate_fuzz::{program, records};
 use std::{env, fmt};
 
@@ -38,7 +42,9 @@ fn run(cases: u32, most: usize, target: fn(&[u8])) {
         ..ProptestConfig::default()
     };
     let bytes = vec(any::<u8>(), 0..=most).prop_map(Bytes);
-    let ran = TestRunner::new(config).run(&bytes, |bytes| {
+    // The same bytes every time: what nobody has seen yet is for the long run to find.
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let ran = TestRunner::new_with_rng(config, random).run(&bytes, |bytes| {
         target(&bytes.0);
         Ok(())
     });
@@ -54,7 +60,7 @@ fn what_the_record_parser_reads_has_one_encoding() {
 
 #[test]
 fn whatever_happens_the_program_keeps_its_word() {
-    run(300, 600, program::check);
+    run(200, 600, program::check);
 }
 
 #[test]
