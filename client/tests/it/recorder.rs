@@ -392,7 +392,7 @@ async fn room_that_cannot_be_made_is_said_to_be_so() {
     let poor = SubmitError::Failed { why: "the payer has no lamports".to_owned(), logs: Vec::new() };
     chain.fail_next(poor.clone());
     chain.fail_next(poor.clone());
-    let failed = recorder.record(&[payment("A1", 1)], &signed()).await;
+    let failed = recorder.open_for(&[payment("A1", 1)]).await;
     assert_eq!(failed, Err(RecordError::Submit(poor)), "the account is there, and the reason is another");
     assert!(chain.landed().is_empty());
 }
