@@ -3,7 +3,7 @@
 use super::{
     invariants::MOST_INSTRUCTIONS,
     stage::{ADMIN, COIN, ORACLE, PAUSER, PAYER, Stage},
-    step::{self, Account, Govern, How, Page, Pay, Proof, Rule, Step, Twist, Vault, What, When},
+    step::{self, Account, Govern, How, Page, Pay, Proof, Rarely, Rule, Step, Twist, Vault, What, When},
 };
 use rebate_client::{
     account::{Counter, OrderPage, Refund as RefundAccount},
@@ -12,12 +12,14 @@ use rebate_client::{
     oracle,
 };
 use rebate_core::{
+    book,
     message::Record,
     payment::Payment,
     redemption::Redemption,
     refund::Refund,
+    rule::Rule as BookRule,
     time,
-    units::{Amount, AssetId, Day, JournalIndex, OrderHash, RuleId, RuleVersion, ScopeId, Timestamp, UserKey},
+    units::{Amount, AssetId, Day, JournalIndex, OrderHash, RuleId, ScopeId, Timestamp, UserKey},
     wallet::WalletLink,
     window::Scope,
 };
@@ -181,19 +183,24 @@ impl Stage {
     }
 }
 
-/// An order is taken once for its day: the platform remembers orders by days.
-fn order(number: u8, at: Timestamp) -> OrderHash {
-    OrderHash::of(&format!("{number} on {}", time::utc_day(at).unwrap_or(Day(0)).0))
+/// An order is taken once for its day: the platform remembers orders by days. Order 0 is one that there never was.
+fn order(stage: &Stage, number: u8, part: usize, at: Timestamp) -> OrderHash {
+    let day = time::utc_day(at).unwrap_or(Day(0)).0;
+    OrderHash::of(&match number {
+        0 => format!("{} of {} on {day}", part, stage.sent.len()),
+        _ => format!("{number} on {day}"),
+    })
 }
 
 fn payments(stage: &Stage, pay: &Pay, by: Option<u8>) -> Action {
     let payments: Vec<_> = pay
         .payments
         .iter()
-        .map(|paid| {
+        .zip(0..)
+        .map(|(paid, part)| {
             let paid_at = stage.before(paid.late);
             Payment {
-                order: order(paid.order, paid_at),
+                order: order(stage, paid.order, part, paid_at),
                 user: stage.user(paid.user),
                 amount: Amount(paid.amount),
                 paid_at,
@@ -225,7 +232,7 @@ fn refund(stage: &Stage, refund: &step::Refund, by: Option<u8>) -> Option<Action
     let paid_at = stage.before(refund.late);
     let quarters = u128::from(refund.quarters) * u128::from(paid.amount.0) / 4;
     let record = Refund {
-        order: order(refund.order, paid_at),
+        order: order(stage, refund.order, 0, paid_at),
         of: paid.order,
         amount: Amount(u64::try_from(quarters).unwrap_or(u64::MAX)),
         paid_at,
@@ -258,7 +265,7 @@ fn redemption(stage: &Stage, redeem: &step::Redeem, by: Option<u8>) -> Action {
     let (user, redeemed_at, asset) = (stage.user(redeem.user), stage.before(redeem.late), AssetId(redeem.asset));
     let all = || asset.slot().map_or(0, |slot| stage.books.balances(&user)[slot].total().0);
     let record = Redemption {
-        order: order(redeem.order, redeemed_at),
+        order: order(stage, redeem.order, 0, redeemed_at),
         user,
         asset,
         amount: Amount(redeem.amount.unwrap_or_else(all)),
@@ -300,6 +307,7 @@ fn about_rules(stage: &Stage, step: &Rule, by: Option<u8>) -> Option<Action> {
     let (admin, addresses) = (stage.who(by, ADMIN), &stage.platform.addresses);
     let (_, rules) = stage.platform.rule_book();
     let which = |which: u8| rules.get(usize::from(which) % rules.len().max(1));
+    let drop_rule = |rule: &BookRule| instruction::drop_rule(&admin, addresses, rule.id, rule.version);
     let instruction = match *step {
         Rule::Publish { id, lot, from, version } => {
             let id = u16::from(id) + 1;
@@ -311,10 +319,11 @@ fn about_rules(stage: &Stage, step: &Rule, by: Option<u8>) -> Option<Action> {
         Rule::End { which: at, at: when } => {
             instruction::end_rule(&admin, addresses, which(at).map_or(RuleId(1), |rule| rule.id), stage.moment(when))
         }
-        Rule::Drop { which: at } => {
-            let (id, version) = which(at).map_or((RuleId(1), RuleVersion(1)), |rule| (rule.id, rule.version));
-            instruction::drop_rule(&admin, addresses, id, version)
+        Rule::DropOver => {
+            let open_from = Timestamp(i64::from(stage.platform.platform().open_from) * time::DAY);
+            drop_rule(rules.iter().find(|rule| book::is_over(rule, open_from))?)
         }
+        Rule::Drop { which: at } => drop_rule(which(at)?),
     };
     Some(instruction.into())
 }
@@ -332,8 +341,16 @@ fn about_pages(stage: &Stage, step: &Page, by: Option<u8>) -> Option<Instruction
             let (_, page) = page(*which)?;
             instruction::grow_order_page(&payer, addresses, Day(page.day), page.shard, page.number, *slots)
         }
-        Page::Close { which, both } => {
-            let which = if *both { &which[..] } else { &which[..1] };
+        Page::CloseOver => {
+            let platform = stage.platform.platform();
+            let lateness = i64::from(platform.max_lateness.at(Timestamp(stage.now)));
+            let is_over = |page: &OrderPage| (i64::from(page.day) + 1) * time::DAY + lateness <= stage.now;
+            let own = |page: &OrderPage| page.platform == addresses.platform.to_bytes();
+            let over = pages.iter().filter(|(_, page)| own(page) && is_over(page));
+            let over: Vec<_> = over.map(|(address, page)| (*address, page.payer.into())).collect();
+            instruction::close_order_pages(&payer, addresses, over.get(..over.len().min(10))?)
+        }
+        Page::Close { which } => {
             let pair = |which: &u8| page(*which).map(|(address, page)| (*address, page.payer.into()));
             let pages: Option<Vec<_>> = which.iter().map(pair).collect();
             instruction::close_order_pages(&payer, addresses, &pages?)
@@ -375,7 +392,11 @@ fn about_accounts(stage: &Stage, step: &Account, by: Option<u8>) -> Option<Instr
 
 fn about_proofs(stage: &Stage, step: &Proof, by: Option<u8>) -> Option<Instruction> {
     let (payer, addresses) = (stage.who(by, PAYER), &stage.platform.addresses);
-    let (Proof::Open { of, .. } | Proof::Write { of, .. } | Proof::Prove { of, .. } | Proof::Close { of }) = step;
+    let (Proof::Next { of }
+    | Proof::Open { of, .. }
+    | Proof::Write { of, .. }
+    | Proof::Prove { of, .. }
+    | Proof::Close { of }) = step;
     let order = stage.payment(*of)?.order;
     let tree = stage.platform.tree();
     let recorded = stage.platform.recorded();
@@ -383,7 +404,16 @@ fn about_proofs(stage: &Stage, step: &Proof, by: Option<u8>) -> Option<Instructi
     let event = tree.event(index)?;
     let account = stage.platform.data(&addresses.refund(&order));
     let account = account.and_then(|data| RefundAccount::decode(&data).ok());
-    Some(match step {
+    let path = tree.path_to_peak(index)?;
+    let next = |step: &Proof| match (step, account) {
+        (Proof::Next { of }, None) => Proof::Open { of: *of, more: Rarely(None) },
+        (Proof::Next { of }, Some(account)) if account.written < account.event_length => {
+            Proof::Write { of: *of, bytes: u8::MAX, wrong: Rarely(None) }
+        }
+        (Proof::Next { of }, Some(_)) => Proof::Prove { of: *of, nodes: u8::MAX },
+        (step, _) => *step,
+    };
+    Some(match next(step) {
         Proof::Open { more, .. } => {
             let length = u32::try_from(event.len()).ok()? + u32::from(more.0.unwrap_or(0));
             instruction::open_refund(&payer, addresses, &order, length)
@@ -391,7 +421,7 @@ fn about_proofs(stage: &Stage, step: &Proof, by: Option<u8>) -> Option<Instructi
         Proof::Write { bytes, wrong, .. } => {
             let written = account.map_or(0, |account| account.written as usize);
             // Most events are shorter than four times that.
-            let count = 4 * usize::from(*bytes);
+            let count = 4 * usize::from(bytes);
             let mut piece: Vec<_> = event.iter().skip(written).take(count).copied().collect();
             if let (Some(wrong), Some(byte)) = (wrong.0, piece.first_mut()) {
                 *byte ^= wrong;
@@ -399,12 +429,11 @@ fn about_proofs(stage: &Stage, step: &Proof, by: Option<u8>) -> Option<Instructi
             instruction::write_refund(&payer, addresses, &order, &piece)
         }
         Proof::Prove { nodes, .. } => {
-            let path = tree.path_to_peak(index)?;
             let climbed = account.map_or(0, |account| usize::from(account.height));
-            let next: Vec<_> = path.iter().skip(climbed).take(usize::from(*nodes)).copied().collect();
+            let next: Vec<_> = path.iter().skip(climbed).take(usize::from(nodes)).copied().collect();
             instruction::prove_refund(&payer, addresses, &order, &next)
         }
-        Proof::Close { .. } => {
+        Proof::Close { .. } | Proof::Next { .. } => {
             let opened_by = account.map_or(payer, |account| account.payer.into());
             instruction::close_refund(&payer, addresses, &order, &opened_by)
         }

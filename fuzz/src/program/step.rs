@@ -1,4 +1,4 @@
-//! What can happen to a platform, as bytes say it. What bytes are left for nothing is 0.
+//! What can happen to a platform, as bytes say it. Zeros, which is also what no bytes are left for, are what is usual.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use rebate_core::{rule::GroupMode, time::DAY};
@@ -29,10 +29,10 @@ impl<'a> Arbitrary<'a> for Scenario {
             expiry_months: one(bytes, &[0, 1])?,
             modes: [mode(bytes)?, mode(bytes)?, mode(bytes)?, mode(bytes)?],
             lots: Vec::new(),
-            funds: one(bytes, &[None, Some(0), Some(1_000), Some(100_000)])?,
+            funds: one(bytes, &[Some(100_000), Some(1_000), Some(0), None])?,
             steps: Vec::new(),
         };
-        for _ in 0..bytes.int_in_range(0..=5)? {
+        for _ in 0..one(bytes, &[3, 0, 1, 2, 4, 5])? {
             scenario.lots.push(bytes.arbitrary()?);
         }
         while !bytes.is_empty() && scenario.steps.len() < MOST {
@@ -105,6 +105,7 @@ pub struct Pay {
 pub struct Paid {
     #[arbitrary(with = few::<3>)]
     pub user: u8,
+    /// 0 for one that there never was.
     #[arbitrary(with = few::<16>)]
     pub order: u8,
     #[arbitrary(with = amount)]
@@ -127,10 +128,11 @@ pub struct Paid {
 pub struct Refund {
     /// Which of the payments that were accepted.
     pub of: u8,
+    /// 0 for one that there never was.
     #[arbitrary(with = few::<16>)]
     pub order: u8,
     /// How many quarters of what was paid.
-    #[arbitrary(with = few::<6>)]
+    #[arbitrary(with = |bytes: &mut Unstructured<'_>| one(bytes, &[1, 2, 3, 4, 5, 0]))]
     pub quarters: u8,
     #[arbitrary(with = late)]
     pub late: i64,
@@ -142,9 +144,10 @@ pub struct Refund {
 pub struct Redeem {
     #[arbitrary(with = few::<3>)]
     pub user: u8,
+    /// 0 for one that there never was.
     #[arbitrary(with = few::<16>)]
     pub order: u8,
-    #[arbitrary(with = few::<5>)]
+    #[arbitrary(with = |bytes: &mut Unstructured<'_>| one(bytes, &[1, 2, 3, 4, 0]))]
     pub asset: u8,
     /// `None` for all there is.
     #[arbitrary(with = amount_or_all)]
@@ -180,7 +183,9 @@ pub enum Rule {
         #[arbitrary(with = when)]
         at: When,
     },
-    /// One of the book is dropped, after the days before are closed.
+    /// A version whose days are closed is dropped, if there is one.
+    DropOver,
+    /// One of the book is dropped.
     Drop { which: u8 },
 }
 
@@ -197,10 +202,11 @@ pub enum Page {
         #[arbitrary(with = |bytes: &mut Unstructured<'_>| one(bytes, &[9, 64, 1_200, 3_000]))]
         slots: u32,
     },
+    /// All that are over.
+    CloseOver,
     Close {
         /// Which of the pages that there are.
         which: [u8; 2],
-        both: bool,
     },
 }
 
@@ -264,8 +270,12 @@ pub struct CounterAt {
 }
 
 /// The steps of a proof one by one; `of` is one of the payments that were accepted.
-#[derive(Arbitrary, Debug)]
+#[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Proof {
+    /// What comes next.
+    Next {
+        of: u8,
+    },
     Open {
         of: u8,
         more: Rarely<u8>,
@@ -302,11 +312,11 @@ pub enum Vault {
     Claim {
         /// Which of the users who have a wallet.
         user: u8,
-        #[arbitrary(with = amount)]
+        #[arbitrary(with = all_or_amount)]
         amount: u64,
     },
     Withdraw {
-        #[arbitrary(with = amount)]
+        #[arbitrary(with = all_or_amount)]
         amount: u64,
     },
 }
@@ -443,6 +453,11 @@ fn amount(bytes: &mut Unstructured<'_>) -> Result<u64> {
 
 fn amount_or_all(bytes: &mut Unstructured<'_>) -> Result<Option<u64>> {
     one(bytes, &[None, Some(1), Some(10), Some(100), Some(500), Some(0), Some(u64::MAX)])
+}
+
+/// 0 for all.
+fn all_or_amount(bytes: &mut Unstructured<'_>) -> Result<u64> {
+    one(bytes, &[0, 0, 1, 100, 1_000, 1 << 40, u64::MAX])
 }
 
 fn late(bytes: &mut Unstructured<'_>) -> Result<i64> {
