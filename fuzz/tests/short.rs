@@ -55,7 +55,7 @@ fn run(cases: u32, most: usize, target: fn(&[u8])) {
 
 #[test]
 fn what_the_record_parser_reads_has_one_encoding() {
-    run(4_000, 700, records::check);
+    run(10_000, 700, records::check);
 }
 
 #[test]

@@ -21,7 +21,11 @@ use rebate_core::{
     window::Scope,
 };
 use rebate_tests::platform::TestPlatform;
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use solana_program::pubkey::Pubkey;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    sync::OnceLock,
+};
 
 /// Who has the role of admin, in `RoleChanged`.
 const ADMIN: u8 = 1;
@@ -416,22 +420,26 @@ fn held(mut balance: Balance, period: PeriodIndex) -> Option<Balance> {
 type Counted = (UserKey, Scope, ScopeId, Vec<Counters>);
 
 fn everybodys_counters(platform: &TestPlatform) -> Vec<Counted> {
-    let mut all = Vec::new();
-    let data = |address| platform.data(&address).filter(|data| !data.is_empty());
-    for user in [1, 2, 3, 4].map(|number| UserKey([number; 32])) {
-        if let Some(data) = data(platform.addresses.user(&user)) {
-            all.push((user, Scope::User, ScopeId(0), UserState::decode(&data).expect("a user").counters));
-        }
-        for scope in [Scope::UserStreamer, Scope::UserSession] {
-            for id in (0..3).map(ScopeId) {
-                if let Some(data) = data(platform.addresses.counter(&user, scope, id)) {
-                    let (_, counters) = Counter::decode_with_counters(&data).expect("counters");
-                    all.push((user, scope, id, counters));
-                }
-            }
-        }
-    }
-    all
+    /// Deriving addresses takes longer than all else here, and they are the same in every scenario.
+    static ADDRESSES: OnceLock<Vec<(UserKey, Scope, ScopeId, Pubkey)>> = OnceLock::new();
+    let addresses = ADDRESSES.get_or_init(|| {
+        let of_user = |user: UserKey| {
+            let scopes = [Scope::UserStreamer, Scope::UserSession].into_iter();
+            let others = scopes.flat_map(move |scope| (0..3).map(move |id| (scope, ScopeId(id))));
+            let others = others.map(move |(scope, id)| (user, scope, id, platform.addresses.counter(&user, scope, id)));
+            [(user, Scope::User, ScopeId(0), platform.addresses.user(&user))].into_iter().chain(others)
+        };
+        [1, 2, 3, 4].map(|number| UserKey([number; 32])).into_iter().flat_map(of_user).collect()
+    });
+    let counters = |(user, scope, id, address): &(UserKey, Scope, ScopeId, Pubkey)| {
+        let data = platform.data(address).filter(|data| !data.is_empty())?;
+        let counters = match scope {
+            Scope::User => UserState::decode(&data).expect("a user").counters,
+            _ => Counter::decode_with_counters(&data).expect("counters").1,
+        };
+        Some((*user, *scope, *id, counters))
+    };
+    addresses.iter().filter_map(counters).collect()
 }
 
 /// Limits that allow what either allows; 0 is no limit.

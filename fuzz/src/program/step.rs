@@ -53,14 +53,14 @@ pub struct Step {
     pub twist: Rarely<Twist>,
 }
 
-/// Something that is there once in eight times.
+/// Something that is there once in five times.
 #[derive(Clone, Copy)]
 pub struct Rarely<T>(pub Option<T>);
 
 impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rarely<T> {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
         // Not there where the bytes end.
-        let is_there = u8::arbitrary(bytes)? >= 224;
+        let is_there = u8::arbitrary(bytes)? >= 205;
         Ok(Self(if is_there { Some(bytes.arbitrary()?) } else { None }))
     }
 }
@@ -388,6 +388,7 @@ pub enum When {
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Twist {
     pub first: Rarely<()>,
+    #[arbitrary(with = how)]
     pub how: How,
 }
 
@@ -475,6 +476,15 @@ fn when(bytes: &mut Unstructured<'_>) -> Result<When> {
 /// Every third is a payment: most else is about payments that there were.
 fn what(bytes: &mut Unstructured<'_>) -> Result<What> {
     if bytes.ratio(1, 3)? { bytes.arbitrary().map(What::Pay) } else { bytes.arbitrary() }
+}
+
+/// Half of it is an account in the place of another.
+fn how(bytes: &mut Unstructured<'_>) -> Result<How> {
+    if bytes.ratio(1, 2)? {
+        Ok(How::Swap { at: bytes.arbitrary()?, with: bytes.arbitrary()? })
+    } else {
+        bytes.arbitrary()
+    }
 }
 
 fn some_payments(bytes: &mut Unstructured<'_>) -> Result<Vec<Paid>> {
