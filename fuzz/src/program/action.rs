@@ -7,6 +7,7 @@ use super::{
 };
 use rebate_client::{
     account::{Counter, OrderPage, Refund as RefundAccount},
+    address::day_of,
     event::{AssetEntry, OffsetEntry},
     instruction::{self, PlatformSetting, RecordAccounts},
     oracle,
@@ -14,6 +15,7 @@ use rebate_client::{
 use rebate_core::{
     book,
     message::Record,
+    order::shard,
     payment::Payment,
     redemption::Redemption,
     refund::Refund,
@@ -176,6 +178,16 @@ impl Stage {
         self.paid.get(usize::from(of) % self.paid.len().max(1)).copied()
     }
 
+    /// Opens a payment's first page with the least room, where there is none and one can be.
+    fn open_small_page(&self, payment: &Payment) {
+        let (payer, addresses) = (self.people[PAYER].pubkey(), &self.platform.addresses);
+        let day = day_of(payment.paid_at);
+        let shard = shard(&payment.order, self.platform.platform().order_shards(day));
+        if self.platform.data(&addresses.order_page(day, shard, 0)).is_none() {
+            let _ = self.platform.as_payer(&instruction::open_order_page(&payer, addresses, day, shard, 0, 8));
+        }
+    }
+
     /// Signs records as the oracle, or as somebody else.
     fn sign<R: Record>(&self, records: &[R], by: Option<u8>, platform: &Pubkey) -> oracle::SignedMessage {
         let key = &self.people[by.map_or(ORACLE, |by| usize::from(by) % self.people.len())];
@@ -217,9 +229,12 @@ fn payments(stage: &Stage, pay: &Pay, by: Option<u8>) -> Action {
     let _ = if pay.unprepared.0.is_some() {
         stage.platform.wait(recorder.look(&payments))
     } else {
+        if stage.small_pages {
+            payments.iter().for_each(|payment| stage.open_small_page(payment));
+        }
         stage.platform.wait(recorder.open_for(&payments))
     };
-    let elsewhere = pay.elsewhere.0.is_some();
+    let elsewhere = pay.elsewhere;
     let platform = if elsewhere { stage.beside.addresses.platform } else { stage.platform.addresses.platform };
     let signed = stage.sign(&payments, by, &platform);
     let records = if elsewhere { Vec::new() } else { payments.iter().copied().map(Signed::Payment).collect() };
@@ -457,7 +472,7 @@ fn about_vaults(stage: &Stage, step: &Vault, by: Option<u8>) -> Option<Instructi
             stage.coin.transfer(&owner, &purse(&owner), &addresses.vault(COIN), (*amount).into())
         }
         Vault::Claim { user, amount } => {
-            let user = stage.books.linked(*user)?;
+            let user = stage.books.linked(*user, COIN)?;
             let wallet = stage.platform.user_of(&user).user.wallet.into();
             let wallet = by.map_or(wallet, |by| stage.who(Some(by), PAYER));
             instruction::claim(&wallet, addresses, &user, COIN, token, &purse(&wallet), Amount(*amount))

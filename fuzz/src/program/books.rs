@@ -16,6 +16,7 @@ use rebate_core::{
     redemption::Redemption,
     refund::Refund,
     refusal::Refusal,
+    time::DAY,
     units::{Amount, AssetId, OrderHash, PeriodIndex, RuleId, RuleVersion, ScopeId, Timestamp, UserKey},
     wallet::WalletLink,
     window::Scope,
@@ -62,9 +63,13 @@ impl Books {
         self.replay.balances(user)
     }
 
-    /// One of the users who have a wallet.
-    pub fn linked(&self, which: u8) -> Option<UserKey> {
-        self.links.keys().nth(usize::from(which) % self.links.len().max(1)).copied().map(UserKey)
+    /// One of the users who have a wallet, and something of the asset if anybody does.
+    pub fn linked(&self, which: u8, asset: AssetId) -> Option<UserKey> {
+        let slot = asset.slot()?;
+        let linked: Vec<_> = self.links.keys().copied().map(UserKey).collect();
+        let holders: Vec<_> = linked.iter().filter(|user| self.balances(user)[slot].total().0 > 0).copied().collect();
+        let of = if holders.is_empty() { linked } else { holders };
+        of.get(usize::from(which) % of.len().max(1)).copied()
     }
 
     /// Follows a transaction. Returns the payments that were accepted.
@@ -324,7 +329,12 @@ impl Books {
             | Event::SettingChanged(_)
             | Event::OrderShardsChanged(_)
             | Event::SurplusWithdrawn(_) => by(&before.admin, "admin"),
-            Event::DayClosed(_) | Event::BalanceExpired(_) | Event::VaultOpened(_) | Event::Deposited(_) => {}
+            Event::DayClosed(closed) => {
+                let end = (i64::from(closed.day) + 1) * DAY;
+                let lateness = i64::from(before.max_lateness.at(*now));
+                assert!(end + lateness <= now.0, "day {} was closed early", closed.day);
+            }
+            Event::BalanceExpired(_) | Event::VaultOpened(_) | Event::Deposited(_) => {}
             Event::PlatformCreated(_) => panic!("the platform was created a second time"),
         }
     }

@@ -11,7 +11,7 @@ use rebate_client::{
     account::Platform,
     address::Addresses,
     chain::ReadAccounts,
-    event::{AssetEntry, Event, OffsetEntry, PaymentRecorded, RefundRecorded},
+    event::{AssetEntry, EffectEntry, Event, OffsetEntry, PaymentRecorded, RefundRecorded, RuleDefinition},
     instruction,
 };
 use rebate_core::{
@@ -22,7 +22,7 @@ use rebate_core::{
 use rebate_tests::{
     beside::said,
     draw::{Draw, rule},
-    platform::{NOON, TestPlatform, asset, first_recharge, payment, settings},
+    platform::{NOON, TestPlatform, always, asset, first_recharge, payment, settings},
     token::{SPL_TOKEN, TestToken},
 };
 use solana_keypair::Keypair;
@@ -73,6 +73,8 @@ pub struct Stage {
     pub purses: Vec<Pubkey>,
     /// How the groups of rules compete.
     pub modes: [GroupMode; 4],
+    /// Whether pages are opened with so little room that they fill.
+    pub small_pages: bool,
     /// The clock.
     pub now: i64,
     /// What was paid and accepted, in order.
@@ -125,13 +127,22 @@ impl Stage {
         settings.assets = vec![AssetEntry { expiry_months, ..asset("points") }, cups, coins];
         platform.as_payer(&instruction::create_platform(&platform.payer.pubkey(), &settings)).expect("a platform");
         let (admin, oracle) = (platform.admin.pubkey(), platform.oracle.pubkey());
-        let (always, never) = (Timestamp(0), Timestamp(0));
-        let register = instruction::register_oracle_key(&admin, &platform.addresses, &oracle, always, never);
+        let (since, until) = (Timestamp(0), Timestamp(0));
+        let register = instruction::register_oracle_key(&admin, &platform.addresses, &oracle, since, until);
         platform.as_admin(&register).expect("an oracle key");
 
         let mut books = Books::open(&platform.platform());
-        for (lot, id) in scenario.lots.iter().zip(1..) {
-            let rule = rule(&mut Draw::of((*lot).into()), id, scenario.modes);
+        let mut rules: Vec<_> = scenario
+            .lots
+            .iter()
+            .zip(1..)
+            .map(|(lot, id)| rule(&mut Draw::of((*lot).into()), id, scenario.modes))
+            .collect();
+        if scenario.grants_tokens {
+            let quarter = EffectEntry::Ratio { asset: COIN.0, bps: 2_500, min: 0, max: 0 };
+            rules.push(RuleDefinition { group: 9, ..always(9, quarter) });
+        }
+        for rule in rules {
             platform.publish(&rule, 0).expect("a rule");
             books.publish(&rule, Timestamp(0));
         }
@@ -150,6 +161,7 @@ impl Stage {
             people: people.iter().map(Keypair::insecure_clone).collect(),
             purses: purses.clone(),
             modes: scenario.modes,
+            small_pages: scenario.small_pages,
             now: NOON,
             paid: Vec::new(),
             sent: Vec::new(),

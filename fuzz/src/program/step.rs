@@ -18,6 +18,10 @@ pub struct Scenario {
     pub lots: Vec<u16>,
     /// What the vault holds at first; `None` where there is none.
     pub funds: Option<u64>,
+    /// Whether a rule grants a quarter of every payment in tokens.
+    pub grants_tokens: bool,
+    /// Whether pages are opened with so little room that they fill.
+    pub small_pages: bool,
     pub steps: Vec<Step>,
 }
 
@@ -30,6 +34,8 @@ impl<'a> Arbitrary<'a> for Scenario {
             modes: [mode(bytes)?, mode(bytes)?, mode(bytes)?, mode(bytes)?],
             lots: Vec::new(),
             funds: one(bytes, &[Some(100_000), Some(1_000), Some(0), None])?,
+            grants_tokens: one(bytes, &[true, false])?,
+            small_pages: one(bytes, &[true, false])?,
             steps: Vec::new(),
         };
         for _ in 0..one(bytes, &[3, 0, 1, 2, 4, 5])? {
@@ -98,7 +104,8 @@ pub struct Pay {
     /// Whether the accounts it needs stay as they are, missing or not.
     pub unprepared: Rarely<()>,
     /// Whether it is for another platform.
-    pub elsewhere: Rarely<()>,
+    #[arbitrary(with = |bytes: &mut Unstructured<'_>| bytes.ratio(1, 40))]
+    pub elsewhere: bool,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -310,7 +317,7 @@ pub enum Vault {
         amount: u8,
     },
     Claim {
-        /// Which of the users who have a wallet.
+        /// Which of the users who have a wallet, and tokens if anybody does.
         user: u8,
         #[arbitrary(with = all_or_amount)]
         amount: u64,
