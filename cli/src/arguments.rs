@@ -1,7 +1,12 @@
 //! What the command line takes.
 
+use crate::platform::PAGE_SLOTS;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rebate_client::Pubkey;
+use rebate_core::{
+    order::{MAX_OPENED_SLOTS, MIN_SLOTS},
+    time::MAX_SPAN,
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Rebates that nobody has to trust: published rules, executed on Solana, recomputable by anyone.
@@ -147,12 +152,19 @@ pub enum PlatformCommand {
         /// Who may pause; the payer otherwise.
         #[arg(long)]
         pauser: Option<Pubkey>,
-        /// How far ahead rules must be published once there are payments, like 24h.
+        /// How far ahead rules must be published once there are payments, like 24h; at most 366d.
         #[arg(long, default_value = "24h", value_parser = timelock)]
         timelock: u32,
         /// Into how many pages a day's orders are spread.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
         order_shards: u16,
+        /// The least slots that the first page of a day and shard has: nobody can open it with less room.
+        #[arg(
+            long,
+            default_value_t = PAGE_SLOTS,
+            value_parser = clap::value_parser!(u16).range(i64::from(MIN_SLOTS)..=i64::from(MAX_OPENED_SLOTS))
+        )]
+        page_slots: u16,
     },
     /// Show a platform.
     Show {
@@ -243,7 +255,8 @@ pub struct PayArguments {
 
 fn timelock(text: &str) -> Result<u32, String> {
     crate::span::parse(text)
-        .ok_or_else(|| format!("{text:?} is no span; expected a number with d, h, m or s, like 24h"))
+        .filter(|seconds| *seconds <= MAX_SPAN)
+        .ok_or_else(|| format!("{text:?} is no span of at most 366d; expected a number with d, h, m or s, like 24h"))
 }
 
 fn mint(text: &str) -> Result<(String, Pubkey), String> {

@@ -19,13 +19,16 @@ use solana_keypair::Keypair;
 use solana_program::instruction::Instruction;
 use solana_signer::Signer;
 
+/// How many slots the first page of a day and shard has at least where nothing else is said: 2 kB, room for 224 orders.
+pub const PAGE_SLOTS: u16 = 256;
+
 /// Does what the command says.
 ///
 /// # Errors
 /// One clear reason.
 pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
     match command {
-        PlatformCommand::Create { node, id, rules, mints, pauser, timelock, order_shards } => {
+        PlatformCommand::Create { node, id, rules, mints, pauser, timelock, order_shards, page_slots } => {
             let mut file = RuleFile::read(&rules)?;
             name_mints(&mut file.assets, &mints)?;
             let (chain, payer) = connect(&node)?;
@@ -36,6 +39,7 @@ pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
             let settings = PlatformSettings {
                 timelock,
                 order_shards,
+                page_slots,
                 ..settings(id, &payer.pubkey(), &pauser.unwrap_or(payer.pubkey()), &file)
             };
             chain.submit(&[instruction::create_platform(&payer.pubkey(), &settings)], &[&payer]).await?;
@@ -102,7 +106,12 @@ async fn show(chain: &dyn ReadAccounts, address: Pubkey) -> anyhow::Result<()> {
     let now = Timestamp(chain.now().await?);
     println!("lateness      {} s at most", platform.max_lateness.at(now));
     println!("timelock      {} s", platform.timelock.at(now));
-    println!("order shards  {}", platform.order_shards(day_of(now)));
+    let today = day_of(now);
+    println!(
+        "order shards  {}, first pages of {} slots or more",
+        platform.order_shards(today),
+        platform.page_slots(today)
+    );
     for offset in platform.offsets() {
         println!("UTC offset    {} s from {} on", offset.seconds, offset.from);
     }
@@ -138,7 +147,7 @@ fn name_mints(assets: &mut [AssetEntry], mints: &[(String, Pubkey)]) -> anyhow::
     }
 }
 
-/// A platform with the settings of a rule file, an hour of timelock and one shard.
+/// A platform with the settings of a rule file, an hour of timelock, and one shard with first pages of the usual size.
 pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey, file: &RuleFile) -> PlatformSettings {
     PlatformSettings {
         id,
@@ -147,6 +156,7 @@ pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey, file: &RuleFile) -> Pl
         max_lateness: file.max_lateness,
         timelock: 3_600,
         order_shards: 1,
+        page_slots: PAGE_SLOTS,
         offsets: file.offsets.clone(),
         assets: file.assets.clone(),
     }

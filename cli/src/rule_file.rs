@@ -130,7 +130,7 @@ fn parse(text: &str) -> Result<RuleFile, Fault> {
         }
     })?;
     let offsets = offsets(&document)?;
-    let max_lateness = moment::seconds(&document.platform.max_lateness)?;
+    let max_lateness = moment::max_lateness(&document.platform.max_lateness)?;
     let assets = assets(&document)?;
     let groups = groups(&document)?;
     let mut rules: Vec<RuleDefinition> = Vec::new();

@@ -7,6 +7,7 @@ use rebate_core::{
     counters::Counters,
     expiry::Periods,
     journal::{self, Hash, MAX_PEAKS},
+    order::MIN_SLOTS,
     rule::Rule,
     time::UtcOffset,
     units::{Amount, AssetId, Day, MAX_ASSETS, Months, ScopeId, Seconds, Timestamp},
@@ -170,7 +171,8 @@ impl Setting {
     }
 }
 
-/// From `from_day` on, a day's orders are spread into `shards` pages.
+/// From `from_day` on, a day's orders are spread into `shards` shards; their first pages have at least `page_slots`
+/// slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct OrderShards {
@@ -178,8 +180,8 @@ pub struct OrderShards {
     pub from_day: u32,
     /// At least 1.
     pub shards: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// The least slots that the first page of a day and shard has, 8 to 1,267.
+    pub page_slots: u16,
 }
 
 /// A key that may sign records, and when.
@@ -281,8 +283,17 @@ impl Platform {
 
     /// Into how many pages the orders of `day` are spread.
     pub fn order_shards(&self, day: Day) -> u16 {
+        self.order_row(day).map_or(1, |row| row.shards)
+    }
+
+    /// The least slots that the first page of `day` has in each of its shards.
+    pub fn page_slots(&self, day: Day) -> u16 {
+        self.order_row(day).map_or(MIN_SLOTS, |row| row.page_slots)
+    }
+
+    fn order_row(&self, day: Day) -> Option<&OrderShards> {
         let rows = self.order_shards.get(..usize::from(self.shard_rows)).unwrap_or(&self.order_shards);
-        rows.iter().rev().find(|row| row.from_day <= day.0).map_or(1, |row| row.shards)
+        rows.iter().rev().find(|row| row.from_day <= day.0)
     }
 
     /// What records are let in at `now`.

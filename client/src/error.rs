@@ -92,7 +92,7 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("OracleKeys", "The platform has as many oracle keys as it can have, or has this one already"),
     (
         "InvalidOrderPage",
-        "An order page has at least 8 slots, a successor twice as many up to 1024, for a day that is neither closed nor too late nor more than 32 days ahead",
+        "A day's first order page has at least as many slots as the platform says, a successor twice as many up to 1024, for a day that is neither closed nor too late nor more than 32 days ahead",
     ),
     (
         "UnknownOrder",
@@ -130,7 +130,7 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("OffsetsFull", "The table of UTC offsets is full, and its oldest row is still needed"),
     (
         "InvalidOrderShards",
-        "The number of shards changes only from a day that no page was opened for yet, and at most four times within the open days",
+        "Shards and page sizes change only from a day that no page was opened for yet, and at most four times within the open days; a first page has 8 to 1267 slots",
     ),
     ("NotNextAdmin", "Only the proposed admin may do this, after the timelock"),
     ("NotAToken", "The asset is not a token, or its vault is not open"),

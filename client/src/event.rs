@@ -48,6 +48,8 @@ pub struct PlatformCreated {
     pub timelock: u32,
     /// Into how many pages a day's orders are spread.
     pub order_shards: u16,
+    /// The least slots that the first page of a day and shard has.
+    pub page_slots: u16,
     /// Local time, by date.
     pub offsets: Vec<OffsetEntry>,
     /// What can be granted; the first is asset 1.
@@ -432,7 +434,7 @@ pub struct SettingChanged {
     pub effective_at: i64,
 }
 
-/// The orders of later days are spread into another number of pages.
+/// The orders of later days are spread into another number of pages, or into larger or smaller ones.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct OrderShardsChanged {
     /// Position in the journal.
@@ -445,6 +447,8 @@ pub struct OrderShardsChanged {
     pub from_day: u32,
     /// How many pages.
     pub shards: u16,
+    /// The least slots that the first page of a day and shard has.
+    pub page_slots: u16,
 }
 
 /// Records of this day and all before it are refused for good.
@@ -663,7 +667,7 @@ pub enum Event {
     RoleChanged(RoleChanged),
     /// A setting changes.
     SettingChanged(SettingChanged),
-    /// The orders of later days are spread into another number of pages.
+    /// The orders of later days are spread into another number of pages, or into larger or smaller ones.
     OrderShardsChanged(OrderShardsChanged),
     /// Records of this day and all before it are refused for good.
     DayClosed(DayClosed),

@@ -32,7 +32,7 @@ use thiserror::Error;
 /// The most bytes a legacy transaction can have on the wire.
 pub const LEGACY_TRANSACTION: usize = 1_232;
 
-/// How many slots an order page gets when it is opened on the way: 8 kB.
+/// How many slots an order page gets when it is opened on the way, unless the platform says more: 8 kB.
 const PAGE_SLOTS: u16 = 1_024;
 
 /// The stage of a refund's account once its order is proved.
@@ -335,7 +335,8 @@ impl<'a> Recorder<'a> {
         };
         if full {
             let payer = self.payer.pubkey();
-            let instruction = instruction::open_order_page(&payer, &self.addresses, day, shard, count, PAGE_SLOTS);
+            let slots = PAGE_SLOTS.max(self.platform.page_slots(day));
+            let instruction = instruction::open_order_page(&payer, &self.addresses, day, shard, count, slots);
             self.is_opening = true;
             let address = self.addresses.order_page(day, shard, count);
             missing.push(Missing { address, grows: false, instruction });

@@ -6,6 +6,13 @@
 
 use crate::units::OrderHash;
 
+/// The fewest slots a page can have.
+pub const MIN_SLOTS: u16 = 8;
+
+/// The most slots a page can be opened with; growing it makes more. The header has 104 bytes and a slot 8, and one
+/// instruction creates an account of 10,240 bytes at most.
+pub const MAX_OPENED_SLOTS: u16 = 1_267;
+
 /// The key of an order within its page; never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(u64);

@@ -6,6 +6,10 @@ use bytemuck::{Pod, Zeroable};
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
 
+/// The longest that a platform's `max_lateness` and `timelock` can be: 366 days, in seconds. Making them longer counts
+/// at once, so that without a bound a stolen key could put off every change for a lifetime.
+pub const MAX_SPAN: u32 = 366 * 86_400;
+
 /// From `from` on, local time is UTC plus `seconds`. Rows of a table are in ascending order of `from`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]

@@ -55,7 +55,7 @@ pub struct TestPlatform {
     pub since: u64,
 }
 
-/// Settings of a platform with one asset (`coins`), UTC+8 and a week of lateness.
+/// Settings of a platform with one asset (`coins`), UTC+8 and a week of lateness; its pages may be of 8 slots.
 pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey) -> PlatformSettings {
     PlatformSettings {
         id,
@@ -64,6 +64,7 @@ pub fn settings(id: u64, admin: &Pubkey, pauser: &Pubkey) -> PlatformSettings {
         max_lateness: 7 * 86_400,
         timelock: 3_600,
         order_shards: 1,
+        page_slots: 8,
         offsets: vec![OffsetEntry { from: 0, seconds: 8 * 3_600 }],
         assets: vec![asset("coins")],
     }

@@ -122,7 +122,7 @@ pub(crate) struct AnnouncedSetting {
     from: Option<Instant>,
 }
 
-/// Into how many pages a day's orders are spread.
+/// Into how many pages a day's orders are spread, and what room the first of them have.
 #[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct OrderShards {
     /// From which day on, as days since 1970-01-01 in UTC; 0 since ever.
@@ -134,6 +134,9 @@ pub(crate) struct OrderShards {
     /// How many pages.
     #[schema(minimum = 1, maximum = 65_535, example = 4)]
     shards: i32,
+    /// The least slots that the first page of a day and shard has; an order takes one, and an eighth stays empty.
+    #[schema(minimum = 8, maximum = 1_267, example = 256)]
+    page_slots: i32,
 }
 
 /// A row of the table of local time.
@@ -318,14 +321,19 @@ async fn complete(snapshot: &mut Snapshot, rows: Vec<Row>, cluster: &Cluster) ->
         belongings.entry(row.platform.0).or_default().offsets.push(offset);
     }
     for row in sqlx::query!(
-        r#"SELECT platform AS "platform: Address", from_day, shards FROM order_shards
+        r#"SELECT platform AS "platform: Address", from_day, shards, page_slots FROM order_shards
            WHERE platform = ANY($1) ORDER BY platform, from_day"#,
         &addresses
     )
     .fetch_all(snapshot.connection())
     .await?
     {
-        let shards = OrderShards { from_day: row.from_day, from: Day::of_number(row.from_day), shards: row.shards };
+        let shards = OrderShards {
+            from_day: row.from_day,
+            from: Day::of_number(row.from_day),
+            shards: row.shards,
+            page_slots: row.page_slots,
+        };
         belongings.entry(row.platform.0).or_default().shards.push(shards);
     }
     for row in sqlx::query!(

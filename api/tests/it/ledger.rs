@@ -155,6 +155,7 @@ impl Ledger {
                     max_lateness: 604_800,
                     timelock: 0,
                     order_shards: 4,
+                    page_slots: 256,
                     offsets: vec![OffsetEntry { from: 0, seconds: 28_800 }],
                     assets: vec![asset("coins", 1), asset("stars", 1)],
                 })

@@ -50,7 +50,7 @@ async fn a_platform_shows_what_its_people_decided() {
     let mut ledger = Ledger::new(served.pool()).await;
     let path = format!("/v1/platforms/{}", address(PLATFORM));
     let body = served.json(&path).await;
-    assert_eq!(body["order_shards"], json!([{"from_day": 0, "from": "1970-01-01", "shards": 4}]));
+    assert_eq!(body["order_shards"], json!([{"from_day": 0, "from": "1970-01-01", "shards": 4, "page_slots": 256}]));
     assert_eq!(body["announced"], json!([]));
     for unset in ["closed_through", "next_admin"] {
         assert!(body[unset].is_null(), "{unset}");
@@ -84,10 +84,17 @@ async fn a_platform_shows_what_its_people_decided() {
             Event::OffsetAdded(OffsetAdded { journal_index, at, platform, offset })
         })
         .await;
-    for (from_day, shards) in [(20_729, 8), (u32::MAX, 1)] {
+    for (from_day, shards, page_slots) in [(20_729, 8, 1_267), (u32::MAX, 1, 8)] {
         ledger
             .decide(|journal_index, at, platform| {
-                Event::OrderShardsChanged(OrderShardsChanged { journal_index, at, platform, from_day, shards })
+                Event::OrderShardsChanged(OrderShardsChanged {
+                    journal_index,
+                    at,
+                    platform,
+                    from_day,
+                    shards,
+                    page_slots,
+                })
             })
             .await;
     }
@@ -106,8 +113,11 @@ async fn a_platform_shows_what_its_people_decided() {
     assert_eq!(body["oracle_keys"][0]["valid_until"], "2026-10-03T03:59:00Z");
     assert_eq!(body["oracle_keys"][0]["retired_at"], "2026-10-03T04:00:00Z");
     assert_eq!(body["utc_offsets"][1], json!({"from": "2026-10-03T04:00:00Z", "seconds": 32_400}));
-    assert_eq!(body["order_shards"][1], json!({"from_day": 20_729, "from": "2026-10-03", "shards": 8}));
-    assert_eq!(body["order_shards"][2], json!({"from_day": u32::MAX, "from": null, "shards": 1}));
+    assert_eq!(
+        body["order_shards"][1],
+        json!({"from_day": 20_729, "from": "2026-10-03", "shards": 8, "page_slots": 1_267})
+    );
+    assert_eq!(body["order_shards"][2], json!({"from_day": u32::MAX, "from": null, "shards": 1, "page_slots": 8}));
     assert_eq!(body["closed_through"], "2026-09-24");
 }
 

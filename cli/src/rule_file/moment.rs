@@ -4,7 +4,7 @@ use super::{
     Fault,
     document::{Date, Moment},
 };
-use rebate_core::units::Timestamp;
+use rebate_core::{time::MAX_SPAN, units::Timestamp};
 use std::ops::Range;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::{Spanned, value::Datetime};
@@ -71,11 +71,11 @@ pub fn offset(text: &Spanned<String>) -> Result<i32, Fault> {
     })
 }
 
-/// A span: `7d`, `36h`, `90m`, `45s`; in seconds, more than 0.
-pub fn seconds(text: &Spanned<String>) -> Result<u32, Fault> {
-    crate::span::parse(text.get_ref()).filter(|seconds| *seconds > 0).ok_or_else(|| {
+/// How far back a record may lie: `7d`, `36h`, `90m`, `45s`; in seconds, more than 0 and at most 366 days.
+pub fn max_lateness(text: &Spanned<String>) -> Result<u32, Fault> {
+    crate::span::parse(text.get_ref()).filter(|seconds| (1..=MAX_SPAN).contains(seconds)).ok_or_else(|| {
         let what =
-            format!("{:?} is no span of a second or more; expected one like \"7d\", \"36h\", \"90m\"", text.get_ref());
+            format!("{:?} is no span from 1s to 366d; expected one like \"7d\", \"36h\", \"90m\"", text.get_ref());
         Fault::new(text.span(), what)
     })
 }

@@ -187,7 +187,7 @@ fn a_broken_rule_file_is_told_with_its_place_by_every_command_that_reads_one() {
         "[platform]\nmax_lateness = \"7 days\"\n[[asset]]\nid = 1\nname = \"x\"\nkind = \"points\"\n",
     );
     let expected =
-        format!("{rules}:2:16: \"7 days\" is no span of a second or more; expected one like \"7d\", \"36h\", \"90m\"");
+        format!("{rules}:2:16: \"7 days\" is no span from 1s to 366d; expected one like \"7d\", \"36h\", \"90m\"");
     let key = desk.key();
     for arguments in [
         &["rule", "check", &rules][..],
@@ -411,6 +411,9 @@ fn what_the_command_line_cannot_be_is_told_with_how_it_is_used() {
         &["platform", "create", "--payer", "x", "--id", "-1", "--rules", "x"],
         &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--timelock", "soon"],
         &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--order-shards", "0"],
+        &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--timelock", "367d"],
+        &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--page-slots", "7"],
+        &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--page-slots", "1268"],
         &["rule", "check"],
         &["rule", "chekc", "x"],
         &["demo", "--chain", "mainnet"],

@@ -18,12 +18,14 @@ pub struct PlatformSettings {
     pub admin: [u8; 32],
     /// May stop and resume recording, at once.
     pub pauser: [u8; 32],
-    /// How far back a payment may lie, in seconds; more than 0.
+    /// How far back a payment may lie, in seconds; 1 to 31,622,400 (366 days).
     pub max_lateness: u32,
-    /// How far ahead a rule version must be published, in seconds.
+    /// How far ahead a rule version must be published, in seconds; 0 to 31,622,400 (366 days).
     pub timelock: u32,
     /// Into how many pages a day's orders are spread; more than 0.
     pub order_shards: u16,
+    /// The least slots that the first page of a day and shard has, 8 to 1,267.
+    pub page_slots: u16,
     /// Ascending; empty for UTC. At most 16.
     pub offsets: Vec<OffsetEntry>,
     /// 1 to 8; the first is asset 1.
@@ -31,7 +33,7 @@ pub struct PlatformSettings {
 }
 
 /// Settings of a platform that are a span of time. Making one longer counts at once, making it shorter only after the
-/// timelock.
+/// timelock. At most 366 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PlatformSetting {
@@ -111,9 +113,16 @@ pub fn change_setting(
     by_role("change_setting", admin, addresses, &(setting as u8, seconds, effective_at.0))
 }
 
-/// Spreads the orders of the days from `from_day` on, none of which has a page yet, into `shards` pages each.
-pub fn set_order_shards(admin: &Pubkey, addresses: &Addresses, from_day: Day, shards: u16) -> Instruction {
-    by_role("set_order_shards", admin, addresses, &(from_day.0, shards))
+/// Spreads the orders of the days from `from_day` on, none of which has a page yet, into `shards` pages each, of which
+/// the first have at least `page_slots` slots, 8 to 1,267.
+pub fn set_order_shards(
+    admin: &Pubkey,
+    addresses: &Addresses,
+    from_day: Day,
+    shards: u16,
+    page_slots: u16,
+) -> Instruction {
+    by_role("set_order_shards", admin, addresses, &(from_day.0, shards, page_slots))
 }
 
 /// Names who may take up the role of admin after the timelock; the zero address takes that back.

@@ -10,7 +10,8 @@ use solana_program::{
 
 /// Opens page `number` of a day's orders and seals the one before. It takes orders for seven eighths of its slots.
 ///
-/// `slots` is at most 1 267, what an account can be created with; [`grow_order_page`] makes it larger.
+/// `slots` is at most 1 267, what an account can be created with; [`grow_order_page`] makes it larger. A first page has
+/// at least as many as the platform says, a successor twice as many as the page before, up to 1 024.
 pub fn open_order_page(
     who: &Pubkey,
     addresses: &Addresses,

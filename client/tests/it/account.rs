@@ -201,7 +201,7 @@ fn a_setting_holds_until_the_next_one_takes_its_place() {
 
 #[test]
 fn a_days_orders_are_spread_as_the_last_row_that_begins_by_then_says() {
-    let row = |from_day, shards| OrderShards { from_day, shards, reserved: 0 };
+    let row = |from_day, shards| OrderShards { from_day, shards, page_slots: 8 * shards };
     let mut platform = platform();
     platform.order_shards = [row(100, 2), row(200, 8), row(300, 4), row(400, 16)];
     let on = |platform: &Platform, days: [u32; 9]| days.map(|day| platform.order_shards(Day(day)));
@@ -215,6 +215,8 @@ fn a_days_orders_are_spread_as_the_last_row_that_begins_by_then_says() {
     ] {
         platform.shard_rows = rows;
         assert_eq!(on(&platform, days), expected, "{rows} of {MAX_SHARD_ROWS} rows");
+        let slots = days.map(|day| platform.page_slots(Day(day)));
+        assert_eq!(slots, expected.map(|shards| 8 * shards), "{rows} of {MAX_SHARD_ROWS} rows");
     }
 }
 

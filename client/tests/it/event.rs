@@ -147,6 +147,7 @@ fn a_list_that_claims_to_be_endless_is_refused_at_once() {
         max_lateness: 0,
         timelock: 0,
         order_shards: 0,
+        page_slots: 0,
         offsets: Vec::new(),
         assets: Vec::new(),
     });

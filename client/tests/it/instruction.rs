@@ -87,6 +87,7 @@ fn settings() -> PlatformSettings {
         max_lateness: 4,
         timelock: 5,
         order_shards: 6,
+        page_slots: 7,
         offsets: vec![OffsetEntry { from: -1, seconds: 7 }],
         assets: vec![AssetEntry { name: [8; 16], kind: 9, expiry_months: 10, mint: [11; 32] }],
     }
@@ -98,7 +99,7 @@ fn a_platform_is_created_with_its_book_and_its_journal() {
     let accounts = emitting(&[pays(WHO), w(of.platform), w(of.rule_book), w(of.journal), r(SYSTEM)]);
     let offset = [[0xff; 8].as_slice(), &[7, 0, 0, 0]].concat();
     let asset = [[8; 16].as_slice(), &[9, 10], &[11; 32]].concat();
-    let numbers: [&[u8]; 4] = [&[1, 0, 0, 0, 0, 0, 0, 0], &[2; 32], &[3; 32], &[4, 0, 0, 0, 5, 0, 0, 0, 6, 0]];
+    let numbers: [&[u8]; 4] = [&[1, 0, 0, 0, 0, 0, 0, 0], &[2; 32], &[3; 32], &[4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 7, 0]];
     let arguments = [&numbers.concat()[..], &[1, 0, 0, 0], &offset, &[1, 0, 0, 0], &asset].concat();
     check(vec![(instruction::create_platform(&WHO, &settings()), ("create_platform", accounts, arguments))]);
 }
@@ -137,8 +138,8 @@ fn what_the_admin_and_the_pauser_decide_is_signed_by_them_and_charged_to_nobody(
             ("change_setting", by_role(), [&[2, 4, 3, 2, 1][..], &TIME].concat()),
         ),
         (
-            instruction::set_order_shards(&WHO, &of, Day(0x0102_0304), 0x0506),
-            ("set_order_shards", by_role(), vec![4, 3, 2, 1, 6, 5]),
+            instruction::set_order_shards(&WHO, &of, Day(0x0102_0304), 0x0506, 0x0708),
+            ("set_order_shards", by_role(), vec![4, 3, 2, 1, 6, 5, 8, 7]),
         ),
         (instruction::propose_admin(&WHO, &of, &OTHER), ("propose_admin", by_role(), key.to_vec())),
         (instruction::accept_admin(&WHO, &of), ("accept_admin", by_role(), vec![])),
@@ -315,7 +316,7 @@ fn no_two_instructions_share_a_discriminator() {
         instruction::add_asset(&WHO, &of, &asset, time),
         instruction::add_utc_offset(&WHO, &of, OffsetEntry { from: 0, seconds: 0 }),
         instruction::change_setting(&WHO, &of, PlatformSetting::Timelock, 1, time),
-        instruction::set_order_shards(&WHO, &of, day, 1),
+        instruction::set_order_shards(&WHO, &of, day, 1, 8),
         instruction::propose_admin(&WHO, &of, &OTHER),
         instruction::accept_admin(&WHO, &of),
         instruction::set_pauser(&WHO, &of, &OTHER),

@@ -497,8 +497,8 @@ fn by_the_admin(stage: &Stage, step: &Govern, by: Option<u8>) -> Instruction {
             let from = stage.moment(from);
             instruction::change_setting(&admin, addresses, PlatformSetting::Timelock, seconds, from)
         }
-        Govern::Shards { day, shards } => {
-            instruction::set_order_shards(&admin, addresses, stage.day(day), shards.into())
+        Govern::Shards { day, shards, page_slots } => {
+            instruction::set_order_shards(&admin, addresses, stage.day(day), shards.into(), page_slots)
         }
         Govern::Offset { from, seconds } => {
             let from = stage.moment(from).0;

@@ -120,6 +120,7 @@ impl Stage {
         settings.timelock = scenario.timelock;
         settings.max_lateness = 3 * 86_400;
         settings.order_shards = scenario.order_shards;
+        settings.page_slots = if scenario.small_pages { 8 } else { 256 };
         settings.offsets = vec![OffsetEntry { from: 0, seconds: 5 * 3_600 + 1_800 }];
         let expiry_months = scenario.expiry_months;
         let coins = AssetEntry { expiry_months, ..coin.entry("tokens") };

@@ -348,6 +348,8 @@ pub enum Govern {
         day: i64,
         #[arbitrary(with = few::<4>)]
         shards: u8,
+        #[arbitrary(with = |bytes: &mut Unstructured<'_>| one(bytes, &[8, 16, 256, 1_267, 7, 1_268]))]
+        page_slots: u16,
     },
     Offset {
         #[arbitrary(with = when)]

@@ -25,7 +25,7 @@ pub(super) async fn create(
     )
     .execute(&mut *connection)
     .await?;
-    spread_orders(connection, &event.platform, 0, event.order_shards).await?;
+    spread_orders(connection, &event.platform, 0, event.order_shards, event.page_slots).await?;
     for offset in &event.offsets {
         set_clocks(connection, &event.platform, offset).await?;
     }
@@ -170,7 +170,7 @@ pub(super) async fn change_order_shards(
     )
     .execute(&mut *connection)
     .await?;
-    spread_orders(connection, &event.platform, event.from_day, event.shards).await
+    spread_orders(connection, &event.platform, event.from_day, event.shards, event.page_slots).await
 }
 
 async fn spread_orders(
@@ -178,12 +178,14 @@ async fn spread_orders(
     platform: &[u8; 32],
     from_day: u32,
     shards: u16,
+    page_slots: u16,
 ) -> Result<(), WriteError> {
     sqlx::query!(
-        "INSERT INTO order_shards (platform, from_day, shards) VALUES ($1, $2, $3)",
+        "INSERT INTO order_shards (platform, from_day, shards, page_slots) VALUES ($1, $2, $3, $4)",
         platform,
         i64::from(from_day),
         i32::from(shards),
+        i32::from(page_slots),
     )
     .execute(connection)
     .await?;

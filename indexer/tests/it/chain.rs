@@ -190,6 +190,7 @@ impl Chain {
             max_lateness: 604_800,
             timelock: 60,
             order_shards: 1,
+            page_slots: 256,
             offsets: vec![OffsetEntry { from: 0, seconds: 28_800 }],
             assets: vec![AssetEntry { name, kind: 1, expiry_months: 0, mint: [0; 32] }],
         }

@@ -143,7 +143,8 @@ pub fn everything_else(chain: &mut Chain, platform: [u8; 32]) {
         Event::OffsetAdded(OffsetAdded { journal_index, at, platform, offset })
     });
     chain.decide(platform, |journal_index, at| {
-        Event::OrderShardsChanged(OrderShardsChanged { journal_index, at, platform, from_day: 20_300, shards: 4 })
+        let (from_day, shards, page_slots) = (20_300, 4, 1_024);
+        Event::OrderShardsChanged(OrderShardsChanged { journal_index, at, platform, from_day, shards, page_slots })
     });
     chain
         .decide(platform, |journal_index, at| Event::DayClosed(DayClosed { journal_index, at, platform, day: 20_200 }));
@@ -348,8 +349,14 @@ async fn what_the_people_of_a_platform_decide_is_in_the_tables() {
         rows(&database, offsets).await,
         json!([{"starts": 0, "seconds": 28_800}, {"starts": 1_790_000_000, "seconds": 32_400}])
     );
-    let shards = "SELECT from_day, shards FROM order_shards ORDER BY from_day";
-    assert_eq!(rows(&database, shards).await, json!([{"from_day": 0, "shards": 1}, {"from_day": 20_300, "shards": 4}]));
+    let shards = "SELECT from_day, shards, page_slots FROM order_shards ORDER BY from_day";
+    assert_eq!(
+        rows(&database, shards).await,
+        json!([
+            {"from_day": 0, "shards": 1, "page_slots": 256},
+            {"from_day": 20_300, "shards": 4, "page_slots": 1_024},
+        ])
+    );
     let rules =
         "SELECT rule, superseded_at <> 0 AS ends, ended_at IS NOT NULL AS ended, dropped_at IS NOT NULL AS dropped
                  FROM rules ORDER BY rule";
@@ -513,17 +520,21 @@ async fn an_oracle_key_can_come_back() {
 #[tokio::test]
 async fn a_shard_change_replaces_what_was_announced_for_later_days() {
     let (mut chain, platform) = Chain::with_platform();
-    for (from_day, shards) in [(20_300, 4), (20_310, 8), (20_305, 2)] {
+    for (from_day, shards, page_slots) in [(20_300, 4, 8), (20_310, 8, 16), (20_305, 2, 1_267)] {
         chain.decide(platform, |journal_index, at| {
-            Event::OrderShardsChanged(OrderShardsChanged { journal_index, at, platform, from_day, shards })
+            Event::OrderShardsChanged(OrderShardsChanged { journal_index, at, platform, from_day, shards, page_slots })
         });
     }
     chain.seal();
     let database = indexed(&chain).await;
-    let shards = "SELECT from_day, shards FROM order_shards ORDER BY from_day";
+    let shards = "SELECT from_day, shards, page_slots FROM order_shards ORDER BY from_day";
     assert_eq!(
         rows(&database, shards).await,
-        json!([{"from_day": 0, "shards": 1}, {"from_day": 20_300, "shards": 4}, {"from_day": 20_305, "shards": 2}])
+        json!([
+            {"from_day": 0, "shards": 1, "page_slots": 256},
+            {"from_day": 20_300, "shards": 4, "page_slots": 8},
+            {"from_day": 20_305, "shards": 2, "page_slots": 1_267},
+        ])
     );
 }
 

@@ -100,8 +100,9 @@ async fn what_an_older_version_wrote_is_kept_and_completed() {
         .await;
     database::migrate(database.pool()).await.unwrap();
 
-    let kept: (i64, i32, String, String, String, i64, String, String, String) = sqlx::query_as(
-        "SELECT from_day, shards, liability::text, group_mode, counter_window, tags, spent::text, debt::text, refunded::text
+    let kept: (i64, i32, i32, String, String, String, i64, String, String, String) = sqlx::query_as(
+        "SELECT from_day, shards, page_slots, liability::text, group_mode, counter_window, tags, spent::text,
+                debt::text, refunded::text
          FROM order_shards JOIN assets USING (platform) JOIN rules USING (platform, asset)
          JOIN rule_budgets USING (platform, rule) JOIN balances USING (platform, asset)
          JOIN users USING (platform, user_key)",
@@ -110,7 +111,7 @@ async fn what_an_older_version_wrote_is_kept_and_completed() {
     .await
     .unwrap();
     let text = |text: &str| text.to_owned();
-    let expected = (0, 7, text("30"), text("stackable"), text("lifetime"), 0, text("30"), text("0"), text("0"));
+    let expected = (0, 7, 8, text("30"), text("stackable"), text("lifetime"), 0, text("30"), text("0"), text("0"));
     assert_eq!(kept, expected);
     assert_eq!((database.count("entries").await, database.count("outcomes").await), (1, 1));
 }

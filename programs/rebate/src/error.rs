@@ -84,7 +84,7 @@ pub enum RebateError {
     #[msg("The platform has as many oracle keys as it can have, or has this one already")]
     OracleKeys = 37,
     #[msg(
-        "An order page has at least 8 slots, a successor twice as many up to 1024, for a day that is neither closed nor too late nor more than 32 days ahead"
+        "A day's first order page has at least as many slots as the platform says, a successor twice as many up to 1024, for a day that is neither closed nor too late nor more than 32 days ahead"
     )]
     InvalidOrderPage = 38,
     #[msg("The order that is refunded is not proved; prove it with open_refund, write_refund and prove_refund first")]
@@ -138,7 +138,7 @@ pub enum RebateError {
     #[msg("The table of UTC offsets is full, and its oldest row is still needed")]
     OffsetsFull = 60,
     #[msg(
-        "The number of shards changes only from a day that no page was opened for yet, and at most four times within the open days"
+        "Shards and page sizes change only from a day that no page was opened for yet, and at most four times within the open days; a first page has 8 to 1267 slots"
     )]
     InvalidOrderShards = 61,
     #[msg("Only the proposed admin may do this, after the timelock")]

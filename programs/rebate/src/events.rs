@@ -22,6 +22,8 @@ pub struct PlatformCreated {
     /// Seconds.
     pub timelock: u32,
     pub order_shards: u16,
+    /// The least slots that the first page of a day and shard has.
+    pub page_slots: u16,
     pub offsets: Vec<OffsetEntry>,
     pub assets: Vec<AssetEntry>,
 }
@@ -350,7 +352,7 @@ pub struct SettingChanged {
     pub effective_at: i64,
 }
 
-/// The orders of later days are spread into another number of pages.
+/// The orders of later days are spread into another number of pages, or into larger or smaller ones.
 #[event]
 pub struct OrderShardsChanged {
     /// Position in the journal.
@@ -363,6 +365,8 @@ pub struct OrderShardsChanged {
     pub from_day: u32,
     /// How many pages.
     pub shards: u16,
+    /// The least slots that the first page of a day and shard has.
+    pub page_slots: u16,
 }
 
 /// Records of this day and all before it are refused for good.

@@ -62,9 +62,9 @@ pub mod rebate {
         instructions::change_setting::handle(ctx, setting, value, effective_at)
     }
 
-    /// Changes into how many pages the orders of later days are spread.
-    pub fn set_order_shards(ctx: &mut Context<SetPauser>, from_day: u32, shards: u16) -> Result<()> {
-        instructions::set_order_shards::handle(ctx, from_day, shards)
+    /// Changes into how many pages the orders of later days are spread, and the least slots the first of them have.
+    pub fn set_order_shards(ctx: &mut Context<SetPauser>, from_day: u32, shards: u16, page_slots: u16) -> Result<()> {
+        instructions::set_order_shards::handle(ctx, from_day, shards, page_slots)
     }
 
     /// Names who may take up the role of admin.

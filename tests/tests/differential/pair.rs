@@ -72,6 +72,7 @@ impl Pair {
             max_lateness: scenario.max_lateness,
             timelock: 0,
             order_shards: 1,
+            page_slots: 256,
             offsets: scenario.offsets.clone(),
             assets: scenario.assets.clone(),
         };

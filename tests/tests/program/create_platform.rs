@@ -7,6 +7,7 @@ use rebate_client::{
     event::{AssetEntry, Event, OffsetEntry},
     instruction::{self, PlatformSettings},
 };
+use rebate_core::time::MAX_SPAN;
 use rebate_tests::platform::{TestPlatform, refusal, settings};
 use solana_signer::Signer;
 
@@ -32,7 +33,7 @@ fn a_platform_is_what_its_settings_say_and_its_first_event_says_it_too() {
     let setting = |value| Setting { value, next: 0, next_from: 0 };
     assert_eq!((account.max_lateness, account.timelock), (setting(604_800), setting(3_600)));
     assert_eq!(account.shard_rows, 1);
-    assert_eq!(account.order_shards[0], OrderShards { from_day: 0, shards: 1, reserved: 0 });
+    assert_eq!(account.order_shards[0], OrderShards { from_day: 0, shards: 1, page_slots: 8 });
     assert_eq!((account.open_from, account.last_opened, account.paused), (0, 0, 0));
     assert_eq!((account.next_admin, account.next_admin_from), ([0; 32], 0));
     assert_eq!(account.offsets().len(), 1);
@@ -68,7 +69,15 @@ fn settings_out_of_range_are_refused() {
     let offset = |from, seconds| OffsetEntry { from, seconds };
     let bad = [
         PlatformSettings { max_lateness: 0, ..good.clone() },
+        PlatformSettings { max_lateness: MAX_SPAN + 1, ..good.clone() },
+        PlatformSettings { max_lateness: u32::MAX, ..good.clone() },
+        PlatformSettings { timelock: MAX_SPAN + 1, ..good.clone() },
+        PlatformSettings { timelock: u32::MAX, ..good.clone() },
         PlatformSettings { order_shards: 0, ..good.clone() },
+        PlatformSettings { page_slots: 0, ..good.clone() },
+        PlatformSettings { page_slots: 7, ..good.clone() },
+        PlatformSettings { page_slots: 1_268, ..good.clone() },
+        PlatformSettings { page_slots: u16::MAX, ..good.clone() },
         PlatformSettings { assets: vec![], ..good.clone() },
         PlatformSettings { assets: vec![asset; 9], ..good.clone() },
         PlatformSettings { assets: vec![AssetEntry { kind: 9, ..asset }], ..good.clone() },
@@ -84,6 +93,29 @@ fn settings_out_of_range_are_refused() {
         assert!(platform.data(&Addresses::of(2).platform).is_none_or(|data| data.is_empty()));
     }
     assert_eq!(create(&platform, &good), Ok(()));
+}
+
+#[test]
+fn spans_and_first_pages_can_be_as_long_and_as_large_as_the_limits_say() {
+    assert_eq!(MAX_SPAN, 31_622_400, "366 days");
+    let platform = TestPlatform::start();
+    let widest = PlatformSettings {
+        max_lateness: MAX_SPAN,
+        timelock: MAX_SPAN,
+        order_shards: u16::MAX,
+        page_slots: 1_267,
+        ..sound(&platform)
+    };
+    assert_eq!(create(&platform, &widest), Ok(()));
+    let created = Platform::decode(&platform.data(&Addresses::of(2).platform).expect("a platform")).expect("decodes");
+    let setting = Setting { value: MAX_SPAN, next: 0, next_from: 0 };
+    assert_eq!((created.max_lateness, created.timelock), (setting, setting));
+    assert_eq!(created.order_shards[0], OrderShards { from_day: 0, shards: u16::MAX, page_slots: 1_267 });
+    let Some(Event::PlatformCreated(event)) = platform.events().pop().map(|emitted| emitted.event) else {
+        panic!("an event")
+    };
+    assert_eq!((event.max_lateness, event.timelock), (MAX_SPAN, MAX_SPAN));
+    assert_eq!((event.order_shards, event.page_slots), (u16::MAX, 1_267));
 }
 
 #[test]

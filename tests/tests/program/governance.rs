@@ -8,7 +8,7 @@ use rebate_client::{
 use rebate_core::{
     payment::Payment,
     rule::{Field, Operator},
-    time::DAY,
+    time::{DAY, MAX_SPAN},
     units::{AssetId, RuleId, RuleVersion, Timestamp},
 };
 use rebate_tests::{
@@ -52,7 +52,7 @@ fn of_admin(platform: &TestPlatform, admin: &Pubkey) -> Vec<(&'static str, Instr
             "change_setting",
             instruction::change_setting(admin, addresses, PlatformSetting::Timelock, 7_200, Timestamp(0)),
         ),
-        ("set_order_shards", instruction::set_order_shards(admin, addresses, day(1), 2)),
+        ("set_order_shards", instruction::set_order_shards(admin, addresses, day(1), 2, 8)),
         ("propose_admin", instruction::propose_admin(admin, addresses, &Pubkey::new_unique())),
         ("set_pauser", instruction::set_pauser(admin, addresses, &platform.pauser.pubkey())),
         (
@@ -169,10 +169,28 @@ fn a_longer_span_counts_at_once_and_a_shorter_one_after_the_timelock() {
     let account = platform.platform();
     assert_eq!(account.max_lateness, Setting { value: WEEK, next: 0, next_from: 0 });
     assert_eq!(account.timelock, Setting { value: 3_600, next: 0, next_from: 0 });
-    assert_eq!(said(platform.change(MaxLateness, u32::MAX, 0)), "done");
+    assert_eq!(said(platform.change(MaxLateness, MAX_SPAN, 0)), "done");
     let late = Payment { paid_at: Timestamp(NOON - 100 * DAY), ..payment("A1", "u1", 100) };
     platform.pay(&[late]).expect("it is taken at once");
     platform.assert_sound();
+}
+
+#[test]
+fn a_span_is_366_days_at_most_whenever_it_is_to_count() {
+    for setting in [PlatformSetting::MaxLateness, PlatformSetting::Timelock] {
+        let platform = running();
+        let before = (platform.data(&platform.addresses.platform), platform.journal().count);
+        for from in [0, NOON + HOUR, NOON + 1_000 * DAY] {
+            for seconds in [MAX_SPAN + 1, u32::MAX] {
+                let refused = said(platform.change(setting, seconds, from));
+                assert_eq!(refused, "InvalidSettings", "{setting:?} of {seconds} s from {from}");
+            }
+        }
+        assert_eq!((platform.data(&platform.addresses.platform), platform.journal().count), before);
+        assert_eq!(said(platform.change(setting, MAX_SPAN, NOON + HOUR)), "done", "announced");
+        assert_eq!(said(platform.change(setting, MAX_SPAN, 0)), "done", "at once");
+        platform.assert_sound();
+    }
 }
 
 #[test]

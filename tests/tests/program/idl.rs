@@ -221,7 +221,7 @@ fn every_account_lies_in_the_client_as_the_idl_says() {
         ("OracleKey", client_layout!(OracleKey: key, valid_from, valid_until)),
         ("UtcOffsetRow", client_layout!(UtcOffset: from, seconds, reserved)),
         ("Setting", client_layout!(Setting: value, next, next_from)),
-        ("OrderShards", client_layout!(OrderShards: from_day, shards, reserved)),
+        ("OrderShards", client_layout!(OrderShards: from_day, shards, page_slots)),
         (
             "Asset",
             client_layout!(
@@ -340,7 +340,7 @@ structs! {
         effect, limits, holdout_bps,
     }
     OutcomeEntry { rule, version, reason, clause, asset, amount, before, after }
-    PlatformSettings { id, admin, pauser, max_lateness, timelock, order_shards, offsets, assets }
+    PlatformSettings { id, admin, pauser, max_lateness, timelock, order_shards, page_slots, offsets, assets }
 }
 
 impl ByName for EffectEntry {
@@ -375,7 +375,8 @@ macro_rules! events {
 
 events! {
     PlatformCreated {
-        journal_index, at, platform, id, admin, pauser, max_lateness, timelock, order_shards, offsets, assets,
+        journal_index, at, platform, id, admin, pauser, max_lateness, timelock, order_shards, page_slots, offsets,
+        assets,
     }
     OracleKeyRegistered { journal_index, at, platform, key, valid_from, valid_until }
     OracleKeyRetired { journal_index, at, platform, key, valid_until }
@@ -386,7 +387,7 @@ events! {
     OffsetAdded { journal_index, at, platform, offset }
     RoleChanged { journal_index, at, platform, role, holder, effective_at }
     SettingChanged { journal_index, at, platform, setting, value, effective_at }
-    OrderShardsChanged { journal_index, at, platform, from_day, shards }
+    OrderShardsChanged { journal_index, at, platform, from_day, shards, page_slots }
     PauseChanged { journal_index, at, platform, paused, by }
     DayClosed { journal_index, at, platform, day }
     PaymentRecorded {
@@ -455,6 +456,7 @@ fn settings() -> PlatformSettings {
         max_lateness: 24,
         timelock: 25,
         order_shards: 26,
+        page_slots: 48,
         offsets: vec![OffsetEntry { from: -27, seconds: -28 }, OffsetEntry { from: 29, seconds: 30 }],
         assets: vec![asset(31), asset(35)],
     }
@@ -486,6 +488,7 @@ fn events() -> Vec<Event> {
             max_lateness: settings.max_lateness,
             timelock: settings.timelock,
             order_shards: settings.order_shards,
+            page_slots: settings.page_slots,
             offsets: settings.offsets,
             assets: settings.assets,
         }),
@@ -539,7 +542,14 @@ fn events() -> Vec<Event> {
             value: 46,
             effective_at: -47,
         }),
-        Event::OrderShardsChanged(OrderShardsChanged { journal_index, at: 44, platform, from_day: 45, shards: 46 }),
+        Event::OrderShardsChanged(OrderShardsChanged {
+            journal_index,
+            at: 44,
+            platform,
+            from_day: 45,
+            shards: 46,
+            page_slots: 47,
+        }),
         Event::DayClosed(DayClosed { journal_index, at: 44, platform, day: 45 }),
         Event::PaymentRecorded(PaymentRecorded {
             journal_index,
@@ -715,8 +725,8 @@ fn every_instruction_is_written_in_the_client_as_the_idl_says() {
         ),
         (
             "set_order_shards",
-            instruction::set_order_shards(&key, &addresses, Day(101), 102),
-            json!({"from_day": 101, "shards": 102}),
+            instruction::set_order_shards(&key, &addresses, Day(101), 102, 103),
+            json!({"from_day": 101, "shards": 102, "page_slots": 103}),
         ),
         ("propose_admin", instruction::propose_admin(&key, &addresses, &other), json!({"next": vec![92; 32]})),
         ("accept_admin", instruction::accept_admin(&key, &addresses), json!({})),

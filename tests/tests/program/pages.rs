@@ -253,6 +253,49 @@ fn a_stranger_cannot_make_a_days_pages_so_many_that_a_record_has_no_room_for_the
     platform.assert_sound();
 }
 
+#[test]
+fn a_first_page_has_at_least_as_many_slots_as_the_platform_says() {
+    let platform = TestPlatform::start().beside(2, |settings| {
+        settings.page_slots = 256;
+        settings.order_shards = 2;
+    });
+    let payer = platform.payer.pubkey();
+    let open = |days, shard, slots| {
+        let open = instruction::open_order_page(&payer, &platform.addresses, day(days), shard, 0, slots);
+        said(platform.as_payer(&open))
+    };
+    for (days, shard) in [(0, 0), (0, 1), (-7, 0), (32, 1)] {
+        for slots in [0, 8, 255] {
+            assert_eq!(open(days, shard, slots), "InvalidOrderPage", "{slots} slots on day {days}, shard {shard}");
+        }
+        assert!(!platform.exists(&platform.addresses.order_page(day(days), shard, 0)));
+    }
+    assert_eq!(platform.platform().last_opened, 0, "a refused page is none that was opened");
+    assert_eq!((open(0, 0, 256), open(0, 1, 257), open(1, 0, 1_267)), ("done", "done", "done"));
+    let slots = |days, shard| {
+        let page = platform.data(&platform.addresses.order_page(day(days), shard, 0)).expect("a page");
+        OrderPage::slots(&page)
+    };
+    assert_eq!((slots(0, 0), slots(0, 1), slots(1, 0)), (256, 257, 1_267));
+}
+
+#[test]
+fn a_successor_has_twice_the_slots_of_a_first_page_of_the_least_size() {
+    let platform = TestPlatform::start().beside(2, |settings| settings.page_slots = 24);
+    platform.open_page(0, 0, 24).expect("a page of the least size");
+    for at in 0..16 {
+        platform.pay(&[paid_on(0, &format!("A{at}"))]).expect("room");
+    }
+    for slots in [24, 47] {
+        assert_eq!(said(platform.open_page(0, 1, slots)), "InvalidOrderPage", "a successor of {slots} slots");
+    }
+    assert_eq!(platform.page_header(&platform.page(0, 0)).sealed, 0);
+    platform.open_page(0, 1, 48).expect("twice as many");
+    platform.pay(&[paid_on(0, "B1")]).expect("the successor takes it");
+    assert_eq!(said(platform.pay(&[paid_on(0, "A1")])), "DuplicateOrder");
+    platform.assert_sound();
+}
+
 // ---- Closing ----
 
 #[test]
@@ -480,13 +523,51 @@ fn the_last_second_of_a_closed_day_is_refused_and_the_next_is_taken() {
 
 // ---- Shards ----
 
-fn shards(platform: &TestPlatform, from: i64, shards: u16) -> &'static str {
+fn spread(platform: &TestPlatform, from: i64, shards: u16, page_slots: u16) -> &'static str {
     said(platform.as_admin(&instruction::set_order_shards(
         &platform.admin.pubkey(),
         &platform.addresses,
         day(from),
         shards,
+        page_slots,
     )))
+}
+
+fn shards(platform: &TestPlatform, from: i64, shards: u16) -> &'static str {
+    spread(platform, from, shards, 8)
+}
+
+#[test]
+fn first_pages_become_larger_or_smaller_only_from_a_day_that_is_not_opened_yet() {
+    let platform = TestPlatform::start();
+    platform.open_page(2, 0, 8).expect("a page ahead");
+    assert_eq!(spread(&platform, 2, 1, 64), "InvalidOrderShards", "a day that is opened");
+    assert_eq!(spread(&platform, 3, 1, 64), "done");
+    let Some(Event::OrderShardsChanged(event)) = platform.events_of().pop() else { panic!("an event") };
+    assert_eq!((event.from_day, event.shards, event.page_slots), (day(3).0, 1, 64));
+    let account = platform.platform();
+    assert_eq!((account.page_slots(day(2)), account.page_slots(day(3))), (8, 64));
+    let open = |days, slots| said(platform.open_page(days, 0, slots));
+    assert_eq!(
+        (open(1, 8), open(3, 8), open(3, 63), open(3, 64)),
+        ("done", "InvalidOrderPage", "InvalidOrderPage", "done")
+    );
+    assert_eq!(spread(&platform, 4, 1, 16), "done", "smaller again");
+    assert_eq!((open(4, 15), open(4, 16)), ("InvalidOrderPage", "done"));
+    assert_eq!(open(32, 16), "done", "what comes last holds from then on");
+}
+
+#[test]
+fn a_first_page_of_a_size_that_nobody_could_open_is_refused() {
+    let platform = TestPlatform::start();
+    let before = (platform.data(&platform.addresses.platform), platform.journal().count);
+    for page_slots in [0, 7, 1_268, u16::MAX] {
+        assert_eq!(spread(&platform, 1, 1, page_slots), "InvalidOrderShards", "{page_slots} slots");
+    }
+    assert_eq!((platform.data(&platform.addresses.platform), platform.journal().count), before);
+    assert_eq!((spread(&platform, 1, 1, 8), spread(&platform, 2, 1, 1_267)), ("done", "done"));
+    let open = |days, slots| said(platform.open_page(days, 0, slots));
+    assert_eq!((open(1, 8), open(2, 1_266), open(2, 1_267)), ("done", "InvalidOrderPage", "done"));
 }
 
 #[test]
@@ -560,11 +641,11 @@ fn the_oldest_number_of_shards_is_forgotten_only_once_its_days_are_closed() {
 fn nobody_but_the_admin_spreads_orders() {
     let platform = TestPlatform::start();
     for stranger in [&platform.pauser, &platform.oracle] {
-        let set = instruction::set_order_shards(&stranger.pubkey(), &platform.addresses, day(1), 2);
+        let set = instruction::set_order_shards(&stranger.pubkey(), &platform.addresses, day(1), 2, 8);
         assert_eq!(said(platform.signed_by(&set, stranger)), "NotAdmin");
     }
     let other = platform.beside(2, |_| {});
-    let mut set = instruction::set_order_shards(&platform.admin.pubkey(), &platform.addresses, day(1), 2);
+    let mut set = instruction::set_order_shards(&platform.admin.pubkey(), &platform.addresses, day(1), 2, 8);
     set.accounts[2].pubkey = other.addresses.journal;
     assert_eq!(said(platform.as_admin(&set)), "WrongPlatform");
 }

@@ -1,6 +1,7 @@
 //! The client's recorder, which opens what payments need.
 
 use rebate_client::{
+    account::OrderPage,
     chain::SubmitError,
     event::{EffectEntry, RuleDefinition},
     instruction, oracle,
@@ -57,6 +58,17 @@ fn a_full_page_is_followed_by_one_that_the_recorder_opens() {
         assert_eq!(said(platform.pay(&[again])), "DuplicateOrder");
     }
     platform.assert_sound();
+}
+
+#[test]
+fn the_recorder_opens_pages_as_large_as_the_platform_asks_for() {
+    let platform = TestPlatform::start();
+    for (id, asked, opened) in [(2, 8, 1_024), (3, 1_024, 1_024), (4, 1_025, 1_025), (5, 1_267, 1_267)] {
+        let beside = platform.beside(id, |settings| settings.page_slots = asked);
+        beside.pay(&[payment("A1", "u1", 100)]).expect("a payment");
+        let page = beside.data(&beside.page(0, 0)).expect("a page");
+        assert_eq!(OrderPage::slots(&page), opened, "where {asked} slots are the least");
+    }
 }
 
 #[test]

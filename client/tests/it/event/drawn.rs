@@ -111,7 +111,7 @@ macro_rules! events {
 }
 
 events! {
-    PlatformCreated { id, admin, pauser, max_lateness, timelock, order_shards, offsets, assets }
+    PlatformCreated { id, admin, pauser, max_lateness, timelock, order_shards, page_slots, offsets, assets }
     OracleKeyRegistered { key, valid_from, valid_until }
     RulePublished { effective_at, rule }
     PauseChanged { paused, by }
@@ -125,7 +125,7 @@ events! {
     OffsetAdded { offset }
     RoleChanged { role, holder, effective_at }
     SettingChanged { setting, value, effective_at }
-    OrderShardsChanged { from_day, shards }
+    OrderShardsChanged { from_day, shards, page_slots }
     DayClosed { day }
     RefundRecorded { oracle, order, of, user, amount, paid_at, refunded, outcomes }
     Redeemed { oracle, order, user, asset, amount, redeemed_at, before, after }

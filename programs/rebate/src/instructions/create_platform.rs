@@ -26,12 +26,14 @@ pub struct PlatformSettings {
     pub admin: [u8; 32],
     /// May stop and resume recording, at once.
     pub pauser: [u8; 32],
-    /// How far back a payment may lie, in seconds; more than 0.
+    /// How far back a payment may lie, in seconds; 1 to 31,622,400 (366 days).
     pub max_lateness: u32,
-    /// How far ahead a rule version must be published, in seconds.
+    /// How far ahead a rule version must be published, in seconds; 0 to 31,622,400 (366 days).
     pub timelock: u32,
     /// Into how many pages a day's orders are spread; more than 0.
     pub order_shards: u16,
+    /// The least slots that the first page of a day and shard has, 8 to 1,267.
+    pub page_slots: u16,
     /// Ascending; empty for UTC. At most 16.
     pub offsets: Vec<OffsetEntry>,
     /// At least 1, at most 8; the first is asset 1.
@@ -55,7 +57,8 @@ pub struct CreatePlatform {
 }
 
 /// - The platform, its rule book and its journal must not exist yet.
-/// - Settings must be in range: offsets ascending within ±14 h, 1 to 8 assets of a known kind with a name.
+/// - Settings must be in range: spans at most 366 days, first pages of 8 to 1,267 slots, offsets ascending within
+///   ±14 h, 1 to 8 assets of a known kind with a name.
 /// - Emits `PlatformCreated` as the journal's first event.
 pub fn handle(ctx: &mut Context<CreatePlatform>, settings: PlatformSettings) -> Result<()> {
     let now = Clock::get()?.unix_timestamp;
@@ -68,7 +71,7 @@ pub fn handle(ctx: &mut Context<CreatePlatform>, settings: PlatformSettings) -> 
     platform.max_lateness = Setting { value: settings.max_lateness, next: 0, next_from: 0 };
     platform.timelock = Setting { value: settings.timelock, next: 0, next_from: 0 };
     if let Some(row) = platform.order_shards.first_mut() {
-        *row = OrderShards { from_day: 0, shards: settings.order_shards, reserved: 0 };
+        *row = OrderShards { from_day: 0, shards: settings.order_shards, page_slots: settings.page_slots };
     }
     platform.shard_rows = 1;
     platform.version = VERSION;
@@ -108,6 +111,7 @@ pub fn handle(ctx: &mut Context<CreatePlatform>, settings: PlatformSettings) -> 
         max_lateness: settings.max_lateness,
         timelock: settings.timelock,
         order_shards: settings.order_shards,
+        page_slots: settings.page_slots,
         offsets: settings.offsets,
         assets: settings.assets,
     })

@@ -8,9 +8,6 @@ use crate::{
 use anchor_lang::prelude::*;
 use rebate_core::{order::page_limit, time::DAY, units::Day};
 
-/// The fewest slots a page can have.
-const MIN_SLOTS: u16 = 8;
-
 /// So many slots a successor can always have: pages double until there.
 const ENOUGH_SLOTS: usize = 1_024;
 
@@ -33,8 +30,10 @@ pub struct OpenOrderPage {
 
 /// - The page must not exist yet, and its day must be one that a record can still come for: not closed, no earlier than
 ///   `max_lateness` ago, and at most 32 days ahead.
+/// - The first page of a day and shard has at least as many slots as the platform says.
 /// - A page but the first seals the one before it, which must be three quarters full: records then go into this one. It has
-///   twice as many slots, up to 1 024: or anybody could make the pages of a day so many that no record could bring them all.
+///   twice as many slots, up to 1 024.
+/// - Without a least size for either, anybody could make a day's pages so many that no record could bring them all.
 pub fn handle(ctx: &mut Context<OpenOrderPage>, day: u32, shard: u16, number: u16, slots: u16) -> Result<()> {
     let before = ctx.remaining_accounts()?;
     let now = rebate_core::units::Timestamp(Clock::get()?.unix_timestamp);
@@ -43,12 +42,13 @@ pub fn handle(ctx: &mut Context<OpenOrderPage>, day: u32, shard: u16, number: u1
     let first = now.0.saturating_sub(i64::from(platform.max_lateness.at(now).0)).div_euclid(DAY);
     let last = now.0.div_euclid(DAY).saturating_add(DAYS_AHEAD);
     let is_open = (first..=last).contains(&i64::from(day)) && day >= platform.open_from;
-    let sound = slots >= MIN_SLOTS && shard < platform.order_shards(Day(day)) && is_open;
-    require!(sound, RebateError::InvalidOrderPage);
+    require!(is_open && shard < platform.order_shards(Day(day)), RebateError::InvalidOrderPage);
     platform.last_opened = platform.last_opened.max(day);
 
     match (number.checked_sub(1), before.as_slice()) {
-        (None, []) => {}
+        (None, []) => {
+            require!(slots >= platform.page_slots(Day(day)), RebateError::InvalidOrderPage);
+        }
         (Some(number), [before]) => {
             // SAFETY: the page is none of the declared accounts, or the framework would have refused it.
             let mut before = unsafe { Account::<OrderPage>::load_mut(*before)? };

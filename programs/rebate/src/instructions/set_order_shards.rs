@@ -1,4 +1,4 @@
-//! Changes into how many pages the orders of later days are spread.
+//! Changes into how many pages the orders of later days are spread, and what room the first of these pages have.
 
 use super::SetPauser;
 use crate::{
@@ -12,14 +12,17 @@ use anchor_lang::prelude::*;
 /// - Signed by the platform's admin.
 /// - From a day on that is later than every day a page was opened for, and than today: an order must be looked for where it
 ///   was put.
+/// - At least 1 shard, and 8 to 1,267 slots for a first page.
 /// - Emits `OrderShardsChanged`.
-pub fn handle(ctx: &mut Context<SetPauser>, from_day: u32, shards: u16) -> Result<()> {
+pub fn handle(ctx: &mut Context<SetPauser>, from_day: u32, shards: u16, page_slots: u16) -> Result<()> {
     let now = Clock::get()?.unix_timestamp;
     let platform = &mut ctx.accounts.platform;
     let address = platform.address().to_bytes();
     let today = u32::try_from(now.div_euclid(rebate_core::time::DAY)).unwrap_or(u32::MAX);
-    require!(from_day > platform.last_opened && from_day > today && shards > 0, RebateError::InvalidOrderShards);
-    platform.spread_orders(OrderShards { from_day, shards, reserved: 0 })?;
+    let row = OrderShards { from_day, shards, page_slots };
+    let sound = from_day > platform.last_opened && from_day > today && row.is_sound();
+    require!(sound, RebateError::InvalidOrderShards);
+    platform.spread_orders(row)?;
     platform.invariant()?;
 
     let mut emitter = Emitter::new(&ctx.accounts.event_authority, ctx.bumps.event_authority, ctx.program_id);
@@ -29,6 +32,7 @@ pub fn handle(ctx: &mut Context<SetPauser>, from_day: u32, shards: u16) -> Resul
         platform: address,
         from_day,
         shards,
+        page_slots,
     })
 }
 

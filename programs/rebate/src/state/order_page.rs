@@ -2,9 +2,9 @@
 
 use super::tail::tail;
 use crate::error::RebateError;
-use anchor_lang::prelude::*;
+use anchor_lang::{pinocchio::account::MAX_PERMITTED_DATA_INCREASE, prelude::*};
 use rebate_core::{
-    order::{self, Fingerprint, Place},
+    order::{self, Fingerprint, MAX_OPENED_SLOTS, Place},
     units::{Day, OrderHash},
 };
 
@@ -33,6 +33,9 @@ pub struct OrderPage {
     /// Zero.
     pub reserved: [u8; 17],
 }
+
+const _: () = assert!(OrderPage::space(MAX_OPENED_SLOTS as u32) <= MAX_PERMITTED_DATA_INCREASE);
+const _: () = assert!(OrderPage::space(MAX_OPENED_SLOTS as u32 + 1) > MAX_PERMITTED_DATA_INCREASE);
 
 impl OrderPage {
     /// The size of the account with `slots` slots, discriminator included.

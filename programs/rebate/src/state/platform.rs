@@ -7,7 +7,8 @@ use rebate_core::{
     balance::Balances,
     evaluate::UNLIMITED,
     expiry::{MAX_MONTHS, Periods},
-    time::UtcOffset,
+    order::{MAX_OPENED_SLOTS, MIN_SLOTS},
+    time::{MAX_SPAN, UtcOffset},
     units::{Amount, AssetId, Day, MAX_ASSETS, Months, Seconds, Timestamp},
 };
 
@@ -17,7 +18,7 @@ pub const MAX_ORACLES: usize = 8;
 /// How many rows its table of UTC offsets can have.
 pub const MAX_OFFSETS: usize = 16;
 
-/// How many changes of the number of order shards a platform remembers.
+/// How many changes of how orders are spread a platform remembers.
 pub const MAX_SHARD_ROWS: usize = 4;
 
 /// Seeds: `platform`, id (8 bytes, little-endian).
@@ -33,11 +34,11 @@ pub struct Platform {
     pub next_admin: Address,
     /// Unix seconds.
     pub next_admin_from: i64,
-    /// How far back a record may lie.
+    /// How far back a record may lie; 1 second to 366 days.
     pub max_lateness: Setting,
-    /// How far ahead changes must be announced.
+    /// How far ahead changes must be announced; at most 366 days.
     pub timelock: Setting,
-    /// Into how many pages a day's orders are spread, by day; ascending.
+    /// Into how many pages a day's orders are spread and what room the first of them have, by day; ascending.
     pub order_shards: [OrderShards; MAX_SHARD_ROWS],
     /// The first day whose orders are still remembered, days since 1970-01-01: every record of a day before is refused.
     pub open_from: u32,
@@ -88,6 +89,11 @@ impl Setting {
         Seconds(if self.next_from != 0 && now.0 >= self.next_from { self.next } else { self.value })
     }
 
+    /// Whether it is no longer than a span can be, now and later.
+    fn is_bounded(&self) -> bool {
+        self.value <= MAX_SPAN && self.next <= MAX_SPAN
+    }
+
     /// Changes the setting: to something longer at once, to something shorter at `effective_at`, which is not before `now`
     /// plus `timelock`. A change that was to come is replaced.
     ///
@@ -107,7 +113,8 @@ impl Setting {
     }
 }
 
-/// From `from_day` on, a day's orders are spread into `shards` pages.
+/// From `from_day` on, a day's orders are spread into `shards` shards; their first pages have at least `page_slots`
+/// slots.
 #[derive(Clone, Copy, PartialEq, Eq, IdlType, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct OrderShards {
@@ -115,8 +122,15 @@ pub struct OrderShards {
     pub from_day: u32,
     /// At least 1.
     pub shards: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// The least slots that the first page of a day and shard has, 8 to 1,267.
+    pub page_slots: u16,
+}
+
+impl OrderShards {
+    /// Whether it spreads orders at all, and asks for pages that can be opened.
+    pub fn is_sound(&self) -> bool {
+        self.shards > 0 && (MIN_SLOTS..=MAX_OPENED_SLOTS).contains(&self.page_slots)
+    }
 }
 
 /// A key that may sign records, and when.
@@ -242,8 +256,18 @@ impl Platform {
 
     /// Into how many pages the orders of `day` are spread.
     pub fn order_shards(&self, day: Day) -> u16 {
+        self.order_row(day).map_or(1, |row| row.shards)
+    }
+
+    /// The least slots that the first page of `day` has in each of its shards.
+    pub fn page_slots(&self, day: Day) -> u16 {
+        self.order_row(day).map_or(MIN_SLOTS, |row| row.page_slots)
+    }
+
+    /// How the orders of `day` are spread; `None` only for days that are closed.
+    fn order_row(&self, day: Day) -> Option<&OrderShards> {
         let rows = self.order_shards.get(..usize::from(self.shard_rows)).unwrap_or(&self.order_shards);
-        rows.iter().rev().find(|row| row.from_day <= day.0).map_or(1, |row| row.shards)
+        rows.iter().rev().find(|row| row.from_day <= day.0)
     }
 
     /// The assets there are.
@@ -316,9 +340,10 @@ impl Platform {
             && usize::from(self.offset_count) <= MAX_OFFSETS
             && usize::from(self.asset_count) <= MAX_ASSETS;
         let rows = self.order_shards.get(..usize::from(self.shard_rows)).unwrap_or_default();
-        let shards = !rows.is_empty() && rows.iter().all(|row| row.shards > 0);
+        let shards = !rows.is_empty() && rows.iter().all(OrderShards::is_sound);
         let lateness = self.max_lateness.value > 0 && (self.max_lateness.next_from == 0 || self.max_lateness.next > 0);
-        require!(counts && shards && lateness, RebateError::InvalidSettings);
+        let bounded = self.max_lateness.is_bounded() && self.timelock.is_bounded();
+        require!(counts && shards && lateness && bounded, RebateError::InvalidSettings);
         require!(UtcOffset::check(self.offsets()).is_ok(), RebateError::InvalidSettings);
         Ok(())
     }
