@@ -11,7 +11,7 @@ use rebate_indexer::{
     IndexError, Options,
     source::{BlockRef, SourceError},
     stretch::StretchError,
-    write::Writer,
+    write::{WriteError, Writer},
 };
 
 async fn cursor(database: &Database, chain: &Chain) -> Option<BlockRef> {
@@ -55,6 +55,20 @@ async fn blocks_out_of_order_are_not_taken() {
         assert!(matches!(error, IndexError::Stretch(StretchError::DoesNotFollow { .. })), "{error}");
         assert_eq!(cursor(&database, &chain).await, Some(BlockRef::of(&chain.blocks[before - 1])));
     }
+}
+
+#[tokio::test]
+async fn a_first_block_before_which_events_are_missing_is_not_taken() {
+    let chain = eventful_chain();
+    let database = Database::new().await;
+    let later = Fault::Block(Box::new(chain.blocks[4].clone()));
+    let error = index(&database, Script::of(&chain).with(0, [later])).await.unwrap_err();
+    assert!(matches!(error, IndexError::Write(WriteError::Gap { expected: 0, .. })), "{error}");
+    assert_eq!(cursor(&database, &chain).await, None);
+
+    // With a source that begins where the chain does, it goes on.
+    index(&database, Script::of(&chain)).await.unwrap();
+    assert_eq!(cursor(&database, &chain).await, Some(chain.tip()));
 }
 
 #[tokio::test]
@@ -164,13 +178,15 @@ async fn whatever_happens_on_the_way_the_end_is_the_same() {
             blocks = (blocks + 1 + dice.size(20)).min(chain.blocks.len());
             let mut script = Script::of(&chain.up_to(blocks));
             for _ in 0..dice.below(8) {
+                let before = dice.size(chain.blocks.len() as u64);
                 let stale = Fault::Block(Box::new(chain.blocks[dice.size(chain.blocks.len() as u64)].clone()));
                 let faults = (0..1 + dice.below(3)).map(|_| [Fault::Silence, Fault::Nothing][dice.size(2)].clone());
                 let mut faults: Vec<Fault> = faults.collect();
-                if dice.below(4) == 0 {
+                // That the very first block is the right one, the source proves; there is nothing it could follow.
+                if before > 0 && dice.below(4) == 0 {
                     faults.push(stale);
                 }
-                script = script.with(dice.size(chain.blocks.len() as u64), faults);
+                script = script.with(before, faults);
             }
             let options = Options {
                 ahead: 1 + dice.size(5),
