@@ -54,13 +54,17 @@ impl Counters {
     /// [`LaterWindow`] if they stand in a later one; nothing was changed.
     #[inline(always)]
     pub fn roll(&mut self, epoch: RuleVersion, window: WindowIndex) -> Result<bool, LaterWindow> {
-        if self.epoch == epoch && self.window == window {
-            return Ok(false);
-        }
-        if self.epoch > epoch || self.epoch == epoch && self.window > window {
-            return Err(LaterWindow);
-        }
-        if self.epoch != epoch {
+        if self.epoch == epoch {
+            if self.window == window {
+                return Ok(false);
+            }
+            if self.window > window {
+                return Err(LaterWindow);
+            }
+        } else {
+            if self.epoch > epoch {
+                return Err(LaterWindow);
+            }
             self.epoch = epoch;
             self.streak = 0;
             self.streak_day = LocalDay(0);

@@ -16,10 +16,11 @@ use crate::{
         limits::within,
     },
     time::{LocalTime, UtcOffset},
-    units::{Amount, MAX_ASSETS, PaymentNumber, RuleId, Tags, WindowIndex},
+    units::{Amount, LocalDay, MAX_ASSETS, PaymentNumber, RuleId, Tags, WindowIndex},
     window::{Scope, Window},
 };
 use alloc::vec::Vec;
+use bytemuck::Zeroable;
 
 /// What evaluation reads besides the payment and the user's state.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +31,9 @@ pub struct Context<'a> {
     pub offsets: &'a [UtcOffset],
     /// The how-manieth payment of this user it is.
     pub number: PaymentNumber,
-    /// What each asset's vault holds beyond what users have of it, by asset slot; [`UNLIMITED`] where nothing backs it.
-    pub free: &'a [Amount; MAX_ASSETS],
+    /// What each asset's vault holds beyond what users have of it, by asset slot, [`UNLIMITED`] where nothing backs it;
+    /// `None` where nothing backs any.
+    pub free: Option<&'a [Amount; MAX_ASSETS]>,
 }
 
 /// The free funds of an asset that needs none.
@@ -85,76 +87,90 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// Counters to be written.
-#[derive(Clone, Copy, Debug)]
+/// What becomes of the counters of one outcome's rule.
+#[derive(Clone, Copy, Debug, Zeroable)]
 struct Change {
-    /// The outcome they belong to.
-    outcome: usize,
-    scope: Scope,
-    place: usize,
+    /// Afterwards.
     counters: Counters,
+    /// Where they stand, or are to stand, among those of their scope.
+    place: usize,
+    /// The number of their [`Scope`].
+    scope: u8,
+    /// Whether they are written at all.
+    counts: bool,
 }
 
 /// What an evaluation decided. Its memory is used again by the next one.
 #[derive(Debug, Default)]
 pub struct Evaluation {
+    /// How many of the others are of this evaluation.
+    count: usize,
     outcomes: Vec<Outcome>,
+    /// One for each outcome.
     changes: Vec<Change>,
-    /// The outcomes that hold a group which one candidate takes.
+    /// The candidates of groups of which one takes all.
+    competitors: Vec<usize>,
+    /// Those of them that are left, so far.
     holders: Vec<usize>,
-    /// The balances afterwards.
-    balances: Balances,
+    /// The outcomes of multipliers that may pay.
+    multipliers: Vec<usize>,
     /// How much of each asset this payment may still grant: what is free, and what pays a debt and so goes to nobody.
-    room: [Amount; MAX_ASSETS],
+    /// `None` where nothing limits it.
+    room: Option<[Amount; MAX_ASSETS]>,
 }
 
 impl Evaluation {
     /// Room for the outcomes of `rules` rules.
     pub fn with_capacity(rules: usize) -> Self {
-        Self { outcomes: Vec::with_capacity(rules), changes: Vec::with_capacity(rules), ..Self::default() }
+        let mut new = Self::default();
+        new.make_room(rules);
+        new
+    }
+
+    fn make_room(&mut self, rules: usize) {
+        if self.outcomes.len() < rules {
+            self.outcomes = bytemuck::zeroed_vec(rules);
+            self.changes = bytemuck::zeroed_vec(rules);
+        }
     }
 
     /// What every rule in force did, in order of evaluation.
+    #[inline(always)]
     pub fn outcomes(&self) -> &[Outcome] {
-        &self.outcomes
+        self.outcomes.get(..self.count).unwrap_or_default()
     }
 
-    /// The balances afterwards.
-    pub fn balances(&self) -> &Balances {
-        &self.balances
-    }
-
-    /// Decides what every rule in force does with `payment`, in order of evaluation.
+    /// Decides what every rule in force does with `payment`, in order of evaluation. `balances` become those afterwards;
+    /// nothing else is written before [`commit`](Self::commit).
     ///
     /// # Errors
-    /// [`Stop`]. What was decided until then is of no use.
+    /// [`Stop`]. What was decided until then, and what `balances` are then, is of no use.
     pub fn decide(
         &mut self,
         payment: &Payment,
         context: &Context<'_>,
-        balances: &Balances,
+        balances: &mut Balances,
         counters: &CountersByScope<'_>,
     ) -> Result<(), Stop> {
-        self.outcomes.clear();
-        self.changes.clear();
+        self.count = 0;
+        self.make_room(context.rules.len());
+        self.competitors.clear();
         self.holders.clear();
-        self.balances = *balances;
-        self.room = *context.free;
-        if context.free.iter().any(|free| *free != UNLIMITED) {
-            for (room, balance) in self.room.iter_mut().zip(balances).filter(|(room, _)| **room != UNLIMITED) {
-                *room = Amount(room.0.saturating_add(balance.debt.0).min(u64::MAX - 1));
-            }
+        self.multipliers.clear();
+        self.room = context.free.map(|free| room(free, balances));
+        let contested = self.each_by_itself(payment, context, counters)? || self.room.is_some();
+        if !self.competitors.is_empty() {
+            self.compete(context.rules);
         }
-        let multipliers = self.each_by_itself(payment, context, counters)?;
-        let paid = self.against_each_other(context.rules);
-        if multipliers {
+        let paid = if contested { self.against_each_other(context.rules) } else { Tags(0) };
+        if !self.multipliers.is_empty() {
             self.multiply(context.rules, paid)?;
         }
-        self.settle(context.rules)?;
+        self.settle(context.rules, balances)?;
         Ok(())
     }
 
-    /// Step 2 of the specification, and step 3 as far as candidates are known. Says whether a multiplier may pay.
+    /// Step 2 of the specification. Says whether a rule in force excludes others.
     #[inline(always)]
     fn each_by_itself(
         &mut self,
@@ -163,94 +179,72 @@ impl Evaluation {
         counters: &CountersByScope<'_>,
     ) -> Result<bool, Stop> {
         let local = LocalTime::at(payment.paid_at, context.offsets);
-        let mut windows = Windows { local, month: None };
-        let mut multipliers = false;
-        // Counters stand in the order in which rules met the user, mostly that of evaluation: each search begins where
-        // the one before ended.
-        let mut hint = 0;
-        let mut rooms = [Room::default(); Scope::ALL.len()];
+        let mut pass = Pass {
+            payment,
+            rules: context.rules,
+            number: context.number,
+            local,
+            day: local.day(),
+            month: None,
+            counters: Scope::ALL.map(|scope| counters.of(scope)),
+            hints: [0; Scope::ALL.len()],
+            rooms: Default::default(),
+        };
+        let mut excludes = Tags(0);
+        let mut count = 0usize;
+        let mut rest = self.outcomes.iter_mut().zip(&mut self.changes);
         for (slot, rule) in context.rules.iter().enumerate() {
             if !rule.in_force(payment.paid_at) {
                 continue;
             }
-            let scope = rule.scope();
-            let brought = counters.of(scope).ok_or(Stop::MissingCounters(rule.id, scope))?;
-            let found = find(brought, rule.id, if scope == Scope::User { hint } else { 0 });
-            let mut counted = match found {
-                Some((place, stored)) => {
-                    if scope == Scope::User {
-                        hint = place.wrapping_add(1);
-                    }
-                    *stored
-                }
-                None => Counters::of(rule.id),
-            };
-            let mut judgement = Judgement { reason: Reason::LateForWindow, clause: 0, amount: Amount(0) };
-            if let Ok(rolled) = counted.roll(rule.epoch, windows.index(rule.window())) {
-                let counts;
-                (judgement, counts) = judge(rule, payment, context.number, local, &mut counted)?;
-                // Counters in a window that never ends, which nothing was counted into, are none.
-                if counts || rolled && (found.is_some() || rule.window().is_periodic()) {
-                    let place = match found {
-                        Some((place, _)) => place,
-                        None => {
-                            let room = rooms.get_mut((scope as usize).wrapping_sub(1));
-                            let place = room.and_then(|room| room.next(brought, context.rules));
-                            place.ok_or(Stop::NoRoom(rule.id, scope))?
-                        }
-                    };
-                    self.changes.push(Change { outcome: self.outcomes.len(), scope, place, counters: counted });
-                }
-            }
-            if judgement.reason == Reason::Granted {
+            let Some((outcome, change)) = rest.next() else { break };
+            pass.rule(slot, rule, outcome, change)?;
+            if outcome.reason == Reason::Granted {
                 if rule.is_multiplier() {
-                    multipliers = true;
+                    self.multipliers.push(count);
                 } else if rule.group_mode() != GroupMode::Stackable {
-                    self.compete(context.rules, rule, &mut judgement);
+                    self.competitors.push(count);
                 }
             }
-            self.outcomes.push(Outcome {
-                slot,
-                rule: rule.id,
-                version: rule.version,
-                reason: judgement.reason,
-                clause: judgement.clause,
-                asset: rule.asset(),
-                amount: judgement.amount,
-                before: Amount(0),
-                after: Amount(0),
-            });
+            count = count.wrapping_add(1);
+            excludes = excludes.with(rule.excludes);
         }
-        Ok(multipliers)
+        self.count = count;
+        Ok(excludes.0 != 0)
     }
 
-    /// Step 3: of a group with the mode `first` or `best`, one candidate is left. `new` is what the next outcome will be.
-    fn compete(&mut self, rules: &[Rule], rule: &Rule, new: &mut Judgement) {
-        let outcome = self.outcomes.len();
-        let holder = self.holders.iter_mut().find(|holder| {
-            let slot = self.outcomes.get(**holder).map(|held| held.slot);
-            slot.and_then(|slot| rules.get(slot)).is_some_and(|held| held.group == rule.group)
-        });
-        let Some(holder) = holder else {
-            self.holders.push(outcome);
-            return;
-        };
-        let Some(held) = self.outcomes.get_mut(*holder) else { return };
-        if rule.group_mode() == GroupMode::Best && new.amount > held.amount {
-            held.reason = Reason::GroupTaken;
-            held.amount = Amount(0);
-            *holder = outcome;
-        } else {
-            new.reason = Reason::GroupTaken;
-            new.amount = Amount(0);
+    /// Step 3: of each group with the mode `first` or `best`, one candidate is left.
+    #[inline(never)]
+    fn compete(&mut self, rules: &[Rule]) {
+        for at in &self.competitors {
+            let Some((before, [new, ..])) = self.outcomes.split_at_mut_checked(*at) else { continue };
+            let Some(rule) = rules.get(new.slot) else { continue };
+            let holder = self.holders.iter_mut().find(|holder| {
+                let slot = before.get(**holder).map(|held| held.slot);
+                slot.and_then(|slot| rules.get(slot)).is_some_and(|held| held.group == rule.group)
+            });
+            let Some(holder) = holder else {
+                self.holders.push(*at);
+                continue;
+            };
+            let Some(held) = before.get_mut(*holder) else { continue };
+            let loser = if rule.group_mode() == GroupMode::Best && new.amount > held.amount {
+                *holder = *at;
+                held
+            } else {
+                new
+            };
+            loser.reason = Reason::GroupTaken;
+            loser.amount = Amount(0);
         }
     }
 
     /// Steps 4 and 5, for all candidates but multipliers. Returns the tags of those that pay.
-    #[inline(always)]
+    #[inline(never)]
     fn against_each_other(&mut self, rules: &[Rule]) -> Tags {
         let mut paid = Tags(0);
-        for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.reason == Reason::Granted) {
+        let outcomes = self.outcomes.get_mut(..self.count).unwrap_or_default();
+        for outcome in outcomes.iter_mut().filter(|outcome| outcome.reason == Reason::Granted) {
             let Some(rule) = rules.get(outcome.slot) else { continue };
             if !rule.is_multiplier() {
                 admit(outcome, rule, &mut paid, &mut self.room);
@@ -260,16 +254,13 @@ impl Evaluation {
     }
 
     /// Step 6, `paid` being the tags of those that pay already.
-    #[inline(always)]
+    #[inline(never)]
     fn multiply(&mut self, rules: &[Rule], mut paid: Tags) -> Result<(), Refusal> {
-        let multiplier = |outcome: &Outcome| {
-            let rule = if outcome.reason == Reason::Granted { rules.get(outcome.slot) } else { None };
-            rule.filter(|rule| rule.is_multiplier())
-        };
-        for at in 0..self.outcomes.len() {
-            let Some(rule) = self.outcomes.get(at).and_then(multiplier) else { continue };
+        for at in &self.multipliers {
+            let slot = self.outcomes.get(*at).map(|outcome| outcome.slot);
+            let Some(rule) = slot.and_then(|slot| rules.get(slot)) else { continue };
             let mut sum = 0u64;
-            for other in &self.outcomes {
+            for other in self.outcomes() {
                 if other.reason == Reason::Granted
                     && other.asset == rule.asset()
                     && rules.get(other.slot).is_some_and(|other| other.group == rule.group && !other.is_multiplier())
@@ -278,11 +269,8 @@ impl Evaluation {
                 }
             }
             let reward = rule.multiplied(Amount(sum)).map_err(|_| Refusal::AmountOverflow)?;
-            let change = self.changes.iter().find(|change| change.outcome == at);
-            let none = Counters::default();
-            let left = limit(rule, reward, change.map_or(&none, |change| &change.counters));
-            let Some(outcome) = self.outcomes.get_mut(at) else { continue };
-            match left {
+            let (Some(outcome), Some(change)) = (self.outcomes.get_mut(*at), self.changes.get(*at)) else { continue };
+            match limit(rule, reward, &change.counters) {
                 Ok(left) => {
                     outcome.amount = left;
                     admit(outcome, rule, &mut paid, &mut self.room);
@@ -294,11 +282,11 @@ impl Evaluation {
     }
 
     /// Step 7, but for writing it: balances and counters afterwards, in order.
-    #[inline(always)]
-    fn settle(&mut self, rules: &[Rule]) -> Result<(), Refusal> {
-        let mut changes = self.changes.iter_mut();
-        for (at, outcome) in self.outcomes.iter_mut().enumerate() {
-            let Some(balance) = outcome.asset.slot().and_then(|slot| self.balances.get_mut(slot)) else { continue };
+    #[inline(never)]
+    fn settle(&mut self, rules: &[Rule], balances: &mut Balances) -> Result<(), Refusal> {
+        let outcomes = self.outcomes.get_mut(..self.count).unwrap_or_default();
+        for (outcome, change) in outcomes.iter_mut().zip(&mut self.changes) {
+            let Some(balance) = outcome.asset.slot().and_then(|slot| balances.get_mut(slot)) else { continue };
             let before = balance.total();
             outcome.before = before;
             outcome.after = before;
@@ -311,36 +299,37 @@ impl Evaluation {
             // Its budget's total is checked on its own: other versions add to it, and refunds take from it.
             rule.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
             rule.budget_spent.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
-            // What grants was counted: each grant has its change, in the same order.
-            if let Some(change) = changes.find(|change| change.outcome == at) {
-                let counters = &mut change.counters;
-                let granted = counters.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
-                counters.granted = Amount(granted);
-                counters.grants = counters.grants.checked_add(1).ok_or(Refusal::AmountOverflow)?;
-            }
+            let counters = &mut change.counters;
+            let granted = counters.granted.0.checked_add(outcome.amount.0).ok_or(Refusal::AmountOverflow)?;
+            counters.granted = Amount(granted);
+            counters.grants = counters.grants.checked_add(1).ok_or(Refusal::AmountOverflow)?;
         }
         Ok(())
     }
 
-    /// Writes what was decided: the rules' totals, the counters, the balances. All are those that it was decided over.
-    pub fn commit(&self, rules: &mut [Rule], balances: &mut Balances, counters: &mut CountersByScope<'_>) {
-        for outcome in self.outcomes.iter().filter(|outcome| outcome.reason == Reason::Granted) {
+    /// Writes what was decided: the rules' totals and the counters. They are those that it was decided over.
+    #[inline(never)]
+    pub fn commit(&self, rules: &mut [Rule], counters: &mut CountersByScope<'_>) {
+        for (outcome, change) in self.outcomes().iter().zip(&self.changes) {
+            if change.counts
+                && let Some(scope) = Scope::from_number(change.scope)
+                && let Some(place) = counters.of_mut(scope).and_then(|brought| brought.get_mut(change.place))
+            {
+                *place = change.counters;
+            }
+            if outcome.reason != Reason::Granted {
+                continue;
+            }
             let Some(rule) = rules.get_mut(outcome.slot) else { continue };
             // Checked by `settle`; each rule grants once per payment.
-            rule.granted = Amount(rule.granted.0.saturating_add(outcome.amount.0));
-            rule.grants = rule.grants.saturating_add(1);
-            rule.budget_spent = Amount(rule.budget_spent.0.saturating_add(outcome.amount.0));
-            rule.budget_grants = rule.budget_grants.saturating_add(1);
+            rule.granted = Amount(rule.granted.0.wrapping_add(outcome.amount.0));
+            rule.grants = rule.grants.wrapping_add(1);
+            rule.budget_spent = Amount(rule.budget_spent.0.wrapping_add(outcome.amount.0));
+            rule.budget_grants = rule.budget_grants.wrapping_add(1);
             if rule.has_siblings != 0 {
                 share_budget(rules, outcome.slot);
             }
         }
-        for change in &self.changes {
-            if let Some(place) = counters.of_mut(change.scope).and_then(|brought| brought.get_mut(change.place)) {
-                *place = change.counters;
-            }
-        }
-        *balances = self.balances;
     }
 }
 
@@ -377,20 +366,132 @@ impl Room {
     }
 }
 
-/// The windows that a payment lies in.
-struct Windows {
-    local: LocalTime,
-    /// Worked out once: dates are dear.
-    month: Option<WindowIndex>,
+/// How much of each asset one payment may grant to a user with `balances`.
+fn room(free: &[Amount; MAX_ASSETS], balances: &Balances) -> [Amount; MAX_ASSETS] {
+    let mut all = *free;
+    for (room, balance) in all.iter_mut().zip(balances).filter(|(room, _)| **room != UNLIMITED) {
+        *room = Amount(room.0.saturating_add(balance.debt.0).min(u64::MAX - 1));
+    }
+    all
 }
 
-impl Windows {
+/// What the rules of one payment have in common.
+struct Pass<'a> {
+    payment: &'a Payment,
+    rules: &'a [Rule],
+    number: PaymentNumber,
+    local: LocalTime,
+    day: LocalDay,
+    /// The month that the payment lies in, worked out once: dates are dear.
+    month: Option<WindowIndex>,
+    /// By scope.
+    counters: [Option<&'a [Counters]>; Scope::ALL.len()],
+    /// By scope, where the counters of the next rule are looked for first: they stand in the order in which rules met the
+    /// user, mostly that of evaluation.
+    hints: [usize; Scope::ALL.len()],
+    /// By scope.
+    rooms: [Room; Scope::ALL.len()],
+}
+
+impl Pass<'_> {
+    /// What one rule in force by itself makes of the payment.
+    // A function of its own: the chain's machine has ten registers, and calls cost it next to nothing.
+    #[inline(never)]
+    fn rule(&mut self, slot: usize, rule: &Rule, outcome: &mut Outcome, change: &mut Change) -> Result<(), Stop> {
+        outcome.slot = slot;
+        outcome.rule = rule.id;
+        outcome.version = rule.version;
+        outcome.reason = Reason::LateForWindow;
+        outcome.clause = 0;
+        outcome.asset = rule.asset();
+        outcome.amount = Amount(0);
+
+        let scope = rule.scope();
+        let by = (scope as usize).wrapping_sub(1);
+        let brought = self.counters.get(by).copied().flatten().ok_or(Stop::MissingCounters(rule.id, scope))?;
+        let Some(hint) = self.hints.get_mut(by) else { return Ok(()) };
+        let found = find(brought, rule.id, *hint);
+        change.scope = scope as u8;
+        change.counts = false;
+        if let Some((place, stored)) = found {
+            *hint = place.wrapping_add(1);
+            change.place = place;
+            change.counters = *stored;
+        } else {
+            change.counters = Counters::of(rule.id);
+        }
+
+        let Ok(rolled) = change.counters.roll(rule.epoch, self.window(rule.window())) else { return Ok(()) };
+        self.judge(rule, outcome, change)?;
+        // Counters in a window that never ends, which nothing was counted into, are none.
+        change.counts |= rolled && (found.is_some() || rule.window().is_periodic());
+        if change.counts && found.is_none() {
+            let room = self.rooms.get_mut(by).and_then(|room| room.next(brought, self.rules));
+            change.place = room.ok_or(Stop::NoRoom(rule.id, scope))?;
+        }
+        Ok(())
+    }
+
+    /// Step 2 of the specification from the counting on, over counters that were rolled. Says in `change` whether the payment
+    /// counts. A multiplier that may pay is granted 0 here.
+    #[inline(never)]
+    fn judge(&self, rule: &Rule, outcome: &mut Outcome, change: &mut Change) -> Result<(), Refusal> {
+        let condition = rule.condition();
+        let amount = self.payment.amount;
+        let counters = &mut change.counters;
+        let lengthened;
+        if condition.is_empty() {
+            lengthened = counters.count(amount, self.day).map_err(|_| Refusal::AmountOverflow)?;
+            change.counts = true;
+        } else {
+            let reads_counters = rule.reads_counters();
+            let mut failing = None;
+            change.counts = if reads_counters {
+                base_holds(condition, &self.facts(counters))
+            } else {
+                failing = first_failing(condition, &self.facts(counters));
+                failing.is_none()
+            };
+            lengthened = change.counts && counters.count(amount, self.day).map_err(|_| Refusal::AmountOverflow)?;
+            if reads_counters {
+                failing = first_failing(condition, &self.facts(counters));
+            }
+            if let Some(clause) = failing {
+                outcome.reason = Reason::NotMatched;
+                outcome.clause = clause;
+                return Ok(());
+            }
+        }
+        outcome.reason = if holdout::is_held_out(rule.id, &self.payment.user, rule.holdout()) {
+            Reason::Holdout
+        } else if rule.is_multiplier() {
+            Reason::Granted
+        } else {
+            let reward = rule.raw_reward(amount, counters, lengthened).map_err(|_| Refusal::AmountOverflow)?;
+            match limit(rule, reward, counters) {
+                Ok(left) => {
+                    outcome.amount = left;
+                    Reason::Granted
+                }
+                Err(reason) => reason,
+            }
+        };
+        Ok(())
+    }
+
+    /// The window of this kind that the payment lies in.
     #[inline(always)]
-    fn index(&mut self, window: Window) -> WindowIndex {
+    fn window(&mut self, window: Window) -> WindowIndex {
         match window {
             Window::Month => *self.month.get_or_insert_with(|| window.index(self.local)),
             window => window.index(self.local),
         }
+    }
+
+    /// What the predicates of the rule with these counters read.
+    #[inline(always)]
+    fn facts<'a>(&'a self, counters: &'a Counters) -> Facts<'a> {
+        Facts { payment: self.payment, number: self.number, local: self.local, counters }
     }
 }
 
@@ -402,61 +503,6 @@ fn find(brought: &[Counters], rule: RuleId, hint: usize) -> Option<(usize, &Coun
         return Some((hint, counters));
     }
     brought.iter().enumerate().find(|(_, counters)| is(counters))
-}
-
-/// What one rule by itself makes of a payment.
-struct Judgement {
-    reason: Reason,
-    clause: u8,
-    amount: Amount,
-}
-
-/// Step 2 of the specification from the counting on, over counters that were rolled. Says whether the payment counts. A
-/// multiplier that may pay is granted 0 here.
-#[inline(always)]
-fn judge(
-    rule: &Rule,
-    payment: &Payment,
-    number: PaymentNumber,
-    local: LocalTime,
-    counters: &mut Counters,
-) -> Result<(Judgement, bool), Refusal> {
-    let condition = rule.condition();
-    let nothing = |reason| Judgement { reason, clause: 0, amount: Amount(0) };
-    let mut lengthened = false;
-    if !condition.is_empty() {
-        let reads_counters = rule.reads_counters();
-        let facts = Facts { payment, number, local, counters: &*counters };
-        let (counts, mut failing) = if reads_counters {
-            (base_holds(condition, &facts), None)
-        } else {
-            let failing = first_failing(condition, &facts);
-            (failing.is_none(), failing)
-        };
-        if counts {
-            lengthened = counters.count(payment.amount, local.day()).map_err(|_| Refusal::AmountOverflow)?;
-        }
-        if reads_counters {
-            failing = first_failing(condition, &Facts { payment, number, local, counters: &*counters });
-        }
-        if let Some(clause) = failing {
-            return Ok((Judgement { reason: Reason::NotMatched, clause, amount: Amount(0) }, counts));
-        }
-    } else {
-        lengthened |= counters.count(payment.amount, local.day()).map_err(|_| Refusal::AmountOverflow)?;
-    }
-    if holdout::is_held_out(rule.id, &payment.user, rule.holdout()) {
-        return Ok((nothing(Reason::Holdout), true));
-    }
-    if rule.is_multiplier() {
-        return Ok((nothing(Reason::Granted), true));
-    }
-    let reward = rule.raw_reward(payment.amount, counters, lengthened).map_err(|_| Refusal::AmountOverflow)?;
-    let judgement = match limit(rule, reward, counters) {
-        Ok(amount) => Judgement { reason: Reason::Granted, clause: 0, amount },
-        Err(reason) => nothing(reason),
-    };
-    Ok((judgement, true))
 }
 
 /// What the rule's limits leave of a reward.
@@ -478,13 +524,14 @@ fn limit(rule: &Rule, reward: Amount, counters: &Counters) -> Result<Amount, Rea
 
 /// Steps 4 and 5 for one candidate: it pays unless it is excluded, and no more than the vault has free.
 #[inline(always)]
-fn admit(outcome: &mut Outcome, rule: &Rule, paid: &mut Tags, room: &mut [Amount; MAX_ASSETS]) {
+fn admit(outcome: &mut Outcome, rule: &Rule, paid: &mut Tags, room: &mut Option<[Amount; MAX_ASSETS]>) {
     if rule.excludes.meets(*paid) {
         outcome.reason = Reason::Excluded;
         outcome.amount = Amount(0);
         return;
     }
-    if let Some(room) = outcome.asset.slot().and_then(|slot| room.get_mut(slot))
+    if let Some(room) = room
+        && let Some(room) = outcome.asset.slot().and_then(|slot| room.get_mut(slot))
         && *room != UNLIMITED
     {
         let Some(left) = within(outcome.amount, *room, rule.on_limit()) else {

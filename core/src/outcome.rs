@@ -1,10 +1,11 @@
 //! What one rule did with one payment.
 
 use crate::units::{Amount, AssetId, RuleId, RuleVersion};
+use bytemuck::Zeroable;
 use core::fmt;
 
 /// Why an outcome is what it is. The numbers are part of the interface: never renumber, only add.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Zeroable)]
 #[repr(u8)]
 pub enum Reason {
     /// The rule paid.
@@ -77,7 +78,7 @@ impl fmt::Display for Reason {
 }
 
 /// One rule's outcome on one payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroable)]
 pub struct Outcome {
     /// The rule's slot in the book that was evaluated.
     pub slot: usize,

@@ -91,6 +91,19 @@ const ORIGIN: u32 = 719_468 + 146_097 * CYCLES;
 /// Cycles of 400 years before the year 0: 4.9 million years.
 const CYCLES: u32 = 12_400;
 
+/// The same in years.
+const YEARS: u64 = 400 * CYCLES as u64;
+
+/// A day in a year that begins in March.
+struct March {
+    /// Since the beginning of the count of a [`LocalTime`].
+    year: u64,
+    /// 0 for March to 11 for February.
+    month: u64,
+    /// From 0.
+    day_of_year: u64,
+}
+
 /// The bounds of a local time, in seconds since 1970-01-01: those of [`LocalDay`] that fit.
 const FIRST: i64 = -(ORIGIN as i64) * DAY;
 const LAST: i64 = i32::MAX as i64 * DAY;
@@ -141,34 +154,38 @@ impl LocalTime {
     /// Howard Hinnant's `civil_from_days` (chrono-compatible low-level date algorithms): in years that begin on the first
     /// of March, the months' lengths are a straight line.
     pub fn date(self) -> Date {
-        let cycle = self.days / 146_097;
-        let day_of_cycle = self.days % 146_097;
+        let March { year, month: month_from_march, day_of_year } = self.march();
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = (year + u64::from(month <= 2)) as i64 - YEARS as i64;
+        // Within ±12 million.
+        Date { year: year as i32, month: month as u8, day: day as u8 }
+    }
+
+    /// Months since January 1970.
+    pub fn month(self) -> i32 {
+        // 1969-03 was ten months before 1970-01.
+        const TO_1970: u64 = (YEARS + 1_969) * 12 + 10;
+        let March { year, month, .. } = self.march();
+        // Within ±150 million.
+        (year * 12 + month).wrapping_sub(TO_1970) as i32
+    }
+
+    /// The year that began on the first of March before.
+    #[inline(always)]
+    fn march(self) -> March {
+        // In 64 bits, which the chain's machine calculates in: it masks narrower ones at every step.
+        let days = u64::from(self.days);
+        let (cycle, day_of_cycle) = (days / 146_097, days % 146_097);
         let year_of_cycle =
             (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
         let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         // Below 30 000 cycles, 12 million years.
-        let year = (cycle * 400 + year_of_cycle + u32::from(month <= 2)).cast_signed() - (CYCLES * 400).cast_signed();
-        Date { year, month: month as u8, day: day as u8 }
-    }
-}
-
-impl LocalTime {
-    /// Months since January 1970.
-    pub fn month(self) -> i32 {
-        self.date().months()
+        March { year: cycle * 400 + year_of_cycle, month: (5 * day_of_year + 2) / 153, day_of_year }
     }
 }
 
 impl Date {
-    /// Months since January 1970.
-    #[expect(clippy::arithmetic_side_effects, reason = "years of a local time are within ±12 million")]
-    pub fn months(self) -> i32 {
-        (self.year - 1_970) * 12 + i32::from(self.month) - 1
-    }
-
     /// The date as a number, `20261003` for 2026-10-03; 0 before the year 0.
     pub fn number(self) -> u64 {
         let year = u64::try_from(self.year).unwrap_or(0);

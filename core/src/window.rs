@@ -54,6 +54,7 @@ impl Window {
     }
 
     /// The window that `at` lies in. There is one lifetime and, for each rule version, one schedule.
+    #[inline(always)]
     pub fn index(self, at: LocalTime) -> WindowIndex {
         match self {
             Self::Day => WindowIndex(at.day().0),

@@ -53,22 +53,23 @@ fn record(
     let mut brought = Brought::load(accounts, desk.platform.address(), &payment.user, |scope| payment.scope_id(scope))?;
     // SAFETY: the only holdings of the user that this record makes.
     let mut holdings = unsafe { holdings(&user)? };
-    let before = holdings.balances();
-    let mut balances = before;
+    let mut balances = holdings.balances();
     desk.expire(&mut balances, expired);
     let mut free = desk.platform.free();
-    free_expired(&mut free, expired);
+    if let Some(free) = &mut free {
+        free_expired(free, expired);
+    }
 
     let number = user.next_payment();
     let mut counters = brought.by_scope(holdings.counters)?;
     let context =
-        evaluate::Context { rules: desk.book.as_slice(), offsets: desk.platform.offsets(), number, free: &free };
+        evaluate::Context { rules: desk.book.as_slice(), offsets: desk.platform.offsets(), number, free: free.as_ref() };
     log::mark();
-    if let Err(stop) = evaluation.decide(payment, &context, &balances, &counters) {
+    if let Err(stop) = evaluation.decide(payment, &context, &mut balances, &counters) {
         return stopped(stop);
     }
     log::mark();
-    evaluation.commit(desk.book.as_mut_slice(), &mut balances, &mut counters);
+    evaluation.commit(desk.book.as_mut_slice(), &mut counters);
     holdings.counters = counters.user;
     if !holdings.has_room_for(&balances) {
         let new = |outcome: &&Outcome| outcome.asset.slot().is_some_and(|slot| slot >= holdings.balances.len());
@@ -76,9 +77,9 @@ fn record(
         granted.filter(new).for_each(|outcome| log::missing_balance(outcome.rule, outcome.asset));
         return Err(RebateError::NoRoom.into());
     }
+    desk.platform.account_for(holdings.balances, &balances);
     holdings.store(&balances);
     user.payments = number.0;
-    desk.platform.account_for(&before, &balances);
     order_page::take(&mut page, place, &payment.order)?;
     desk.book.payments = desk.book.payments.saturating_add(1);
 

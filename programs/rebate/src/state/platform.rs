@@ -4,7 +4,7 @@ use crate::{error::RebateError, events::AssetEntry};
 use anchor_lang::prelude::*;
 use rebate_core::{
     admission::Admission,
-    balance::Balances,
+    balance::{Balance, Balances},
     evaluate::UNLIMITED,
     expiry::{MAX_MONTHS, Periods},
     order::{MAX_OPENED_SLOTS, MIN_SLOTS},
@@ -276,14 +276,17 @@ impl Platform {
         self.assets.get(..usize::from(self.asset_count)).unwrap_or(&self.assets)
     }
 
-    /// What each asset's vault has free, by asset slot.
+    /// What each asset's vault has free, by asset slot; `None` where nothing backs any asset.
     #[inline(always)]
-    pub fn free(&self) -> [Amount; MAX_ASSETS] {
+    pub fn free(&self) -> Option<[Amount; MAX_ASSETS]> {
+        if self.assets().iter().all(|asset| asset.kind != TOKEN) {
+            return None;
+        }
         let mut all = [UNLIMITED; MAX_ASSETS];
         for (free, asset) in all.iter_mut().zip(self.assets()) {
             *free = asset.free();
         }
-        all
+        Some(all)
     }
 
     /// By which calendar period each asset expires, by asset slot; `None` where none does.
@@ -293,9 +296,10 @@ impl Platform {
         expires.then(|| self.assets.each_ref().map(|asset| Months(asset.expiry_months)))
     }
 
-    /// Takes over what moved in a user's balances: what users have of a token is owed to them.
+    /// Takes over what moved in a user's balances: what users have of a token is owed to them. `before` are those there was
+    /// room for; of others there was nothing.
     #[inline(always)]
-    pub fn account_for(&mut self, before: &Balances, after: &Balances) {
+    pub fn account_for(&mut self, before: &[Balance], after: &Balances) {
         let count = usize::from(self.asset_count);
         for ((asset, before), after) in self.assets.iter_mut().take(count).zip(before).zip(after) {
             if asset.kind == TOKEN {
