@@ -1,5 +1,6 @@
 //! `rebate bench`: measures, prints, and writes the report. It judges nothing: goals stand beside the figures.
 
+mod claim;
 mod latency;
 mod profile;
 mod program;
@@ -25,6 +26,7 @@ pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
     report.section("the built program on the embedded chain");
     program::measure(&arguments, &rules, &demo, &mut report).await?;
     refund::measure(&arguments, &rules, &mut report).await?;
+    claim::measure(&arguments, &mut report).await?;
     rent::measure(&arguments, &rules, &mut report).await?;
     if let Some(figures) = &arguments.figures {
         report.section("the indexer's write path on Postgres, fsync on");

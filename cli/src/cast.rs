@@ -2,6 +2,7 @@
 
 use crate::{pay, platform, rule_file::RuleFile, token};
 use rebate_client::{
+    Pubkey,
     account::AssetKind,
     address::Addresses,
     chain::{Submit, SubmitError},
@@ -30,6 +31,8 @@ pub struct Cast {
     pub stranger: Keypair,
     /// The mint of every token for which the rule file names none.
     pub mint: Keypair,
+    /// The token program that the mint belongs to.
+    pub token_program: Pubkey,
     secret: [u8; 32],
 }
 
@@ -43,6 +46,7 @@ impl Cast {
             oracle: Keypair::new(),
             stranger: Keypair::new(),
             mint: Keypair::new(),
+            token_program: token::SPL_TOKEN,
             secret: *Keypair::new().secret_bytes(),
         }
     }
@@ -59,7 +63,7 @@ impl Cast {
 
     /// The token that the cast issues.
     pub fn token(&self) -> Token {
-        Token { mint: self.mint.pubkey(), program: token::SPL_TOKEN }
+        Token { mint: self.mint.pubkey(), program: self.token_program }
     }
 
     /// Creates the platform, registers its oracle and publishes the rules, in force since ever. A token for which the file
@@ -79,7 +83,7 @@ impl Cast {
             }
         }
         if !own.is_empty() {
-            token::create_mint(chain, payer, &self.mint).await?;
+            token::create_mint(chain, payer, &self.mint, &self.token_program).await?;
         }
         let addresses = Addresses::of(PLATFORM);
         let create = instruction::create_platform(&admin, &settings);

@@ -16,19 +16,27 @@ use spl_token_2022_interface::{
 /// SPL Token.
 pub const SPL_TOKEN: Pubkey = Pubkey::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 
+/// The same with extensions.
+pub const TOKEN_2022: Pubkey = spl_token_2022_interface::ID;
+
 /// Its smallest unit is the whole token, so that amounts read as they are.
 const DECIMALS: u8 = 0;
 
-/// Makes `mint` a mint of SPL Token, whose tokens `payer` issues.
+/// Makes `mint` a mint of the token program `program`, whose tokens `payer` issues.
 ///
 /// # Errors
 /// What the chain answered.
-pub async fn create_mint(chain: &dyn Submit, payer: &Keypair, mint: &Keypair) -> Result<Token, SubmitError> {
+pub async fn create_mint(
+    chain: &dyn Submit,
+    payer: &Keypair,
+    mint: &Keypair,
+    program: &Pubkey,
+) -> Result<Token, SubmitError> {
     let issuer = payer.pubkey();
-    let initialize = spl::initialize_mint2(&SPL_TOKEN, &mint.pubkey(), &issuer, None, DECIMALS);
-    let create = [create_account(&issuer, &mint.pubkey(), Mint::LEN), built(initialize)?];
+    let initialize = spl::initialize_mint2(program, &mint.pubkey(), &issuer, None, DECIMALS);
+    let create = [create_account(&issuer, &mint.pubkey(), Mint::LEN, program), built(initialize)?];
     chain.submit(&create, &[payer, mint]).await?;
-    Ok(Token { mint: mint.pubkey(), program: SPL_TOKEN })
+    Ok(Token { mint: mint.pubkey(), program: *program })
 }
 
 /// Opens a new account of `owner` for a token; `payer` pays the rent.
@@ -43,7 +51,7 @@ pub async fn open_account(
 ) -> Result<Pubkey, SubmitError> {
     let account = Keypair::new();
     let initialize = spl::initialize_account3(&token.program, &account.pubkey(), &token.mint, owner);
-    let create = [create_account(&payer.pubkey(), &account.pubkey(), Account::LEN), built(initialize)?];
+    let create = [create_account(&payer.pubkey(), &account.pubkey(), Account::LEN, &token.program), built(initialize)?];
     chain.submit(&create, &[payer, &account]).await?;
     Ok(account.pubkey())
 }
@@ -66,9 +74,9 @@ pub async fn balance(chain: &dyn ReadAccounts, account: &Pubkey) -> anyhow::Resu
     Ok(Account::unpack(held.data.get(..Account::LEN).unwrap_or(&held.data))?.amount)
 }
 
-fn create_account(payer: &Pubkey, address: &Pubkey, size: usize) -> Instruction {
+fn create_account(payer: &Pubkey, address: &Pubkey, size: usize, owner: &Pubkey) -> Instruction {
     let lamports = Rent::default().minimum_balance(size);
-    solana_system_interface::instruction::create_account(payer, address, lamports, size as u64, &SPL_TOKEN)
+    solana_system_interface::instruction::create_account(payer, address, lamports, size as u64, owner)
 }
 
 fn built(instruction: Result<Instruction, ProgramError>) -> Result<Instruction, SubmitError> {

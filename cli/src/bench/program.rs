@@ -17,14 +17,14 @@ use rebate_core::{
     payment::Payment,
     units::{Amount, OrderHash, Timestamp},
 };
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 /// A Saturday noon in Shanghai, so that the weekend's rule grants: 2026-10-03T12:00:00+08:00.
 pub const SATURDAY: i64 = 1_791_000_000;
 
 /// How many transactions a figure is the mean of: the journal's share depends on how many peaks an append merges, and
 /// over a power of two of them the mean is exact.
-const RUNS: u64 = 64;
+pub const RUNS: u64 = 64;
 
 /// Measures the program.
 ///
@@ -49,16 +49,15 @@ pub async fn measure(
         );
     }
     let size = fs::metadata(&arguments.program).context("the size of the program")?.len();
-    let note = |cost: &Cost| format!("mean of {RUNS} transactions, {} to {}", cost.least, cost.most);
     report.add(
         Figure {
             name: "program.payment_cu",
-            value: one.mean,
+            value: one.spread.mean,
             unit: "CU",
             note: format!(
                 "one payment of an existing user with eight rules in force: two tiers, two ratios, one fixed, one \
                  streak, one multiplier, one that does not match; {}",
-                note(&one)
+                one.spread
             ),
         },
         Goal::AtMost(7_500.0),
@@ -66,16 +65,16 @@ pub async fn measure(
     report.add(
         Figure {
             name: "program.batch4_cu_per_payment",
-            value: four.mean / 4.0,
+            value: four.spread.mean / 4.0,
             unit: "CU",
-            note: format!("four payments of four users in one transaction; whole transactions: {}", note(&four)),
+            note: format!("four payments of four users in one transaction; whole transactions: {}", four.spread),
         },
         Goal::AtMost(5_500.0),
     );
     report.add(
         Figure {
             name: "program.batch4_cu_per_payment.other_rules",
-            value: others.mean / 4.0,
+            value: others.spread.mean / 4.0,
             unit: "CU",
             note: format!("the same with the rules of {}", arguments.rules.display()),
         },
@@ -84,7 +83,7 @@ pub async fn measure(
     report.add(
         Figure {
             name: "program.log_line_cu",
-            value: one.mean - silent.mean,
+            value: one.spread.mean - silent.spread.mean,
             unit: "CU",
             note: "the readable log line of a record with its grants: the same program built without it".to_owned(),
         },
@@ -120,9 +119,16 @@ impl Platform {
     /// # Errors
     /// If the program is missing or refuses what it should take.
     pub async fn start(program: &Path, rules: &RuleFile) -> anyhow::Result<Self> {
+        Self::start_with(program, rules, Cast::new()).await
+    }
+
+    /// The same with a cast of one's own.
+    ///
+    /// # Errors
+    /// If the program is missing or refuses what it should take.
+    pub async fn start_with(program: &Path, rules: &RuleFile, cast: Cast) -> anyhow::Result<Self> {
         let chain = EmbeddedChain::start(program)?;
         chain.set_clock(Some(SATURDAY));
-        let cast = Cast::new();
         let addresses = cast.publish(&chain, rules).await?;
         Ok(Self { chain, cast, addresses })
     }
@@ -171,10 +177,36 @@ impl Platform {
     }
 }
 
+/// The compute units of several transactions.
+pub struct Spread {
+    /// Their mean.
+    pub mean: f64,
+    /// The least.
+    pub least: u64,
+    /// The most.
+    pub most: u64,
+}
+
+impl Spread {
+    /// Of these costs.
+    pub fn of(costs: &[u64]) -> Self {
+        let sum: u64 = costs.iter().sum();
+        Self {
+            mean: sum as f64 / costs.len() as f64,
+            least: costs.iter().copied().min().unwrap_or_default(),
+            most: costs.iter().copied().max().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mean of {RUNS} transactions, {} to {}", self.least, self.most)
+    }
+}
+
 struct Cost {
-    mean: f64,
-    least: u64,
-    most: u64,
+    spread: Spread,
     bytes: usize,
     /// Of the last transaction, where the program marks its parts.
     parts: Vec<(&'static str, u64)>,
@@ -197,8 +229,5 @@ async fn cost(program: &Path, rules: &RuleFile, batch: usize) -> anyhow::Result<
             parts = profile::parts(&executed.landed.logs);
         }
     }
-    let sum: u64 = costs.iter().sum();
-    let least = costs.iter().copied().min().unwrap_or_default();
-    let most = costs.iter().copied().max().unwrap_or_default();
-    Ok(Cost { mean: sum as f64 / RUNS as f64, least, most, bytes, parts })
+    Ok(Cost { spread: Spread::of(&costs), bytes, parts })
 }
