@@ -474,12 +474,14 @@ impl Ledger {
                 follow(&mut vaults, &had, &balances);
             }
         }
+        let free = self.funded.then(|| vaults.map(|vault| vault.map_or(UNLIMITED, |vault| vault.free())));
         let context = Context {
             rules: &self.rules,
             offsets: &self.terms.offsets,
             number: PaymentNumber(payer.payments.saturating_add(1)),
-            free: &vaults.map(|vault| vault.map_or(UNLIMITED, |vault| vault.free())),
+            free: free.as_ref(),
         };
+        let left = balances;
         let (mut no_streamer, mut no_session) = (Vec::new(), Vec::new());
         let (streamer_key, session_key) = ((user, payment.streamer), (user, payment.session));
         let streamer = brought(&mut self.streamers, &streamer_key, self.rules_of[1], &mut no_streamer);
@@ -491,7 +493,8 @@ impl Ledger {
                 streamer: Some(&mut *streamer),
                 session: Some(&mut *session),
             };
-            match self.evaluation.decide(payment, &context, &balances, &counters) {
+            balances = left;
+            match self.evaluation.decide(payment, &context, &mut balances, &counters) {
                 Ok(()) => break,
                 Err(Stop::Refused(refusal)) => {
                     trim(&mut payer.counters);
@@ -510,10 +513,12 @@ impl Ledger {
                 }
             }
         }
-        follow(&mut vaults, &balances, self.evaluation.balances());
+        if self.funded {
+            follow(&mut vaults, &left, &balances);
+        }
         let mut counters =
             CountersByScope { user: &mut payer.counters, streamer: Some(&mut *streamer), session: Some(&mut *session) };
-        self.evaluation.commit(&mut self.rules, &mut balances, &mut counters);
+        self.evaluation.commit(&mut self.rules, &mut counters);
         self.holdings.store(user, &balances);
         payer.payments = payer.payments.saturating_add(1);
         self.payments = self.payments.saturating_add(1);

@@ -4,13 +4,13 @@ use crate::given::{NOON, always, amounts, conditions, fixed, midnight, payment, 
 use proptest::prelude::*;
 use rebate_core::{
     counters::Counters,
-    evaluate::{Context, CountersByScope, Evaluation, Stop, UNLIMITED},
+    evaluate::{Context, CountersByScope, Evaluation, Stop},
     outcome::Reason,
     payment::Payment,
     refusal::Refusal,
     rule::{Definition, Field, Operator, Predicate},
     time::{DAY, UtcOffset},
-    units::{Amount, LocalDay, MAX_ASSETS, PaymentNumber, RuleId, RuleVersion, Timestamp},
+    units::{Amount, LocalDay, PaymentNumber, RuleId, RuleVersion, Timestamp},
 };
 use std::collections::BTreeMap;
 
@@ -48,10 +48,10 @@ fn decided(
     offsets: &[UtcOffset],
 ) -> Result<Option<u8>, Refusal> {
     let rules = [published(&Definition { condition, ..always(1, fixed(1, 1)) })];
-    let context = Context { rules: &rules, offsets, number: PaymentNumber(number), free: &[UNLIMITED; MAX_ASSETS] };
+    let context = Context { rules: &rules, offsets, number: PaymentNumber(number), free: None };
     let mut evaluation = Evaluation::default();
     let counters = CountersByScope { user: &mut [before], streamer: None, session: None };
-    match evaluation.decide(payment, &context, &Default::default(), &counters) {
+    match evaluation.decide(payment, &context, &mut Default::default(), &counters) {
         Ok(()) => {}
         Err(Stop::Refused(refusal)) => return Err(refusal),
         Err(stop) => panic!("{stop:?}"),

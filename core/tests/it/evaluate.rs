@@ -34,7 +34,7 @@ impl Everywhere {
 }
 
 fn context(rules: &[Rule], number: u64) -> Context<'_> {
-    Context { rules, offsets: &[], number: PaymentNumber(number), free: &[UNLIMITED; MAX_ASSETS] }
+    Context { rules, offsets: &[], number: PaymentNumber(number), free: None }
 }
 
 /// Decides and commits, where nothing is refused.
@@ -47,7 +47,7 @@ fn run(
 ) -> Result<Vec<Outcome>, Stop> {
     let mut evaluation = Evaluation::default();
     evaluation.decide(payment, &context(rules, number), balances, &counters.by_scope())?;
-    evaluation.commit(rules, balances, &mut counters.by_scope());
+    evaluation.commit(rules, &mut counters.by_scope());
     Ok(evaluation.outcomes().to_vec())
 }
 
@@ -137,25 +137,44 @@ proptest! {
 
     #[test]
     fn what_was_decided_before_leaves_no_trace_in_the_next_decision(
-        other in timely(), payment in timely(), rules in rule_books(), before in balances(), others in balances(),
+        other in timely(), payment in timely(), rules in rule_books(), before in balances(), mut others in balances(),
     ) {
         let mut evaluation = Evaluation::with_capacity(9);
         // Refused or not: the caller decides anew over the same memory.
-        let _ = evaluation.decide(&other, &context(&rules, 1), &others, &Everywhere::empty().by_scope());
-        let decided = evaluation.decide(&payment, &context(&rules, 1), &before, &Everywhere::empty().by_scope());
+        let _ = evaluation.decide(&other, &context(&rules, 1), &mut others, &Everywhere::empty().by_scope());
         let mut alone = Evaluation::default();
-        let expected = alone.decide(&payment, &context(&rules, 1), &before, &Everywhere::empty().by_scope());
-        prop_assert_eq!(decided, expected);
-        if decided.is_ok() {
+        let decide = |evaluation: &mut Evaluation| {
+            let mut after = before;
+            let decided = evaluation.decide(&payment, &context(&rules, 1), &mut after, &Everywhere::empty().by_scope());
+            (decided, after)
+        };
+        let decided = decide(&mut evaluation);
+        let expected = decide(&mut alone);
+        prop_assert_eq!(decided.0, expected.0);
+        if decided.0.is_ok() {
+            prop_assert_eq!(decided.1, expected.1);
             prop_assert_eq!(evaluation.outcomes(), alone.outcomes());
-            prop_assert_eq!(evaluation.balances(), alone.balances());
             let commit = |evaluation: &Evaluation| {
-                let (mut rules, mut balances, mut counters) = (rules.clone(), before, Everywhere::empty());
-                evaluation.commit(&mut rules, &mut balances, &mut counters.by_scope());
-                (rules, balances, counters)
+                let (mut rules, mut counters) = (rules.clone(), Everywhere::empty());
+                evaluation.commit(&mut rules, &mut counters.by_scope());
+                (rules, counters)
             };
             prop_assert_eq!(commit(&evaluation), commit(&alone));
         }
+    }
+
+    #[test]
+    fn funds_without_limit_are_as_good_as_nothing_to_back(
+        payment in timely(), rules in rule_books(), before in balances(),
+    ) {
+        let decide = |free| {
+            let mut evaluation = Evaluation::default();
+            let mut after = before;
+            let context = Context { free, ..context(&rules, 1) };
+            let decided = evaluation.decide(&payment, &context, &mut after, &Everywhere::empty().by_scope());
+            decided.map(|()| (after, evaluation.outcomes().to_vec()))
+        };
+        prop_assert_eq!(decide(Some(&[UNLIMITED; MAX_ASSETS])), decide(None));
     }
 
     #[test]
@@ -390,12 +409,13 @@ fn only_grants_are_added_to_a_rules_totals() {
 }
 
 #[test]
-fn deciding_alone_changes_nothing() {
+fn deciding_changes_neither_rules_nor_counters() {
     let (rules, mut counters) = (sample(), Everywhere::empty());
     let mut evaluation = Evaluation::default();
     let payment = payment("A1", 1, 5_000);
-    evaluation.decide(&payment, &context(&rules, 1), &Balances::default(), &counters.by_scope()).unwrap();
-    assert_eq!(evaluation.balances()[0], Balance::of(Amount(2_000)), "it is only said what would be");
+    let mut balances = Balances::default();
+    evaluation.decide(&payment, &context(&rules, 1), &mut balances, &counters.by_scope()).unwrap();
+    assert_eq!(balances[0], Balance::of(Amount(2_000)), "it is only said what would be");
     assert_eq!((rules, counters), (sample(), Everywhere::empty()));
 }
 
@@ -413,7 +433,7 @@ fn a_rule_in_force_needs_the_counters_of_its_scope_and_one_that_is_not_does_not(
             session: session.then_some(&mut more[..]),
         };
         let decide = |payment: &Payment| {
-            Evaluation::default().decide(payment, &context(&rules, 1), &Balances::default(), &counters)
+            Evaluation::default().decide(payment, &context(&rules, 1), &mut Balances::default(), &counters)
         };
         assert_eq!(decide(&payment("A1", 1, 1)), Err(Stop::MissingCounters(RuleId(4), scope)));
         assert_eq!(decide(&Payment { paid_at: Timestamp(NOON.0 + 1), ..payment("A1", 1, 1) }), Ok(()));
@@ -435,7 +455,7 @@ fn counters_take_as_many_rules_as_they_have_room_for_and_no_more() {
             streamer: Some(&mut [Counters::default()]),
             session: None,
         };
-        Evaluation::default().decide(&payment("A1", 1, 1), &context(rules, 1), &Balances::default(), &counters)
+        Evaluation::default().decide(&payment("A1", 1, 1), &context(rules, 1), &mut Balances::default(), &counters)
     };
     assert_eq!(decide(2, &rules), Ok(()), "a rule that counts nothing in its lifetime takes no room");
     assert_eq!(decide(1, &rules), Err(Stop::NoRoom(RuleId(3), Scope::User)));

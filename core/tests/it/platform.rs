@@ -199,13 +199,13 @@ impl Platform {
             rules: &self.state.rules,
             offsets: &self.offsets,
             number: PaymentNumber(user.payments + 1),
-            free: &free,
+            free: Some(&free),
         };
-        let decided = self.evaluation.decide(payment, &context, &user.balances, &counters);
+        let mut balances = user.balances;
+        let decided = self.evaluation.decide(payment, &context, &mut balances, &counters);
         if decided.is_ok() {
-            let decided_balances = *self.evaluation.balances();
-            self.evaluation.commit(&mut self.state.rules, &mut user.balances, &mut counters);
-            assert_eq!(user.balances, decided_balances);
+            self.evaluation.commit(&mut self.state.rules, &mut counters);
+            user.balances = balances;
         }
         for (place, counters) in places.into_iter().zip([own, streamer, session]) {
             self.put(place, counters);

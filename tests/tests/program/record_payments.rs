@@ -14,7 +14,7 @@ use rebate_core::{
     journal, order,
     outcome::Reason,
     payment::Payment,
-    units::{Day, MAX_ASSETS, OrderHash, PaymentNumber, Timestamp},
+    units::{Day, OrderHash, PaymentNumber, Timestamp},
     window::Scope,
 };
 use rebate_tests::platform::{NOON, TestPlatform, always, asset, payment, refusal, settings};
@@ -187,11 +187,11 @@ fn the_program_decides_what_core_decides() {
             rules: &rules,
             offsets: &[rebate_core::time::UtcOffset::new(Timestamp(0), 8 * 3_600)],
             number: PaymentNumber(at as u64 + 1),
-            free: &[evaluate::UNLIMITED; MAX_ASSETS],
+            free: None,
         };
         let mut by_scope = CountersByScope { user: &mut counters, streamer: None, session: None };
-        evaluation.decide(&paid, &context, &balances, &by_scope).expect("accepted");
-        evaluation.commit(&mut rules, &mut balances, &mut by_scope);
+        evaluation.decide(&paid, &context, &mut balances, &by_scope).expect("accepted");
+        evaluation.commit(&mut rules, &mut by_scope);
         platform.pay(&[paid]).expect("a payment");
 
         let recorded = platform.recorded();
