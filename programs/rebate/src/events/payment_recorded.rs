@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 use anchor_lang::Discriminator;
+use core::mem::MaybeUninit;
 use rebate_core::{
     outcome::Outcome,
     payment::Payment,
@@ -25,33 +26,42 @@ const HEAD: usize = 8 + 8 + 4 * 32 + 8 + 8 + 2 + 8 + 8 + 1 + 4 + 8 + 4;
 /// The bytes of an outcome: rule, version, reason, clause, asset, amount, before, after.
 const OUTCOME: usize = 2 + 2 + 1 + 1 + 1 + 3 * 8;
 
-/// An array being filled from its beginning. All lengths are known when the program is built, so that the checks
-/// for room disappear.
-struct Fields<const N: usize> {
-    bytes: [u8; N],
+/// Room being filled from its beginning. All lengths are known when the program is built, so that the checks for room
+/// disappear.
+struct Fields<'a, const N: usize> {
+    room: &'a mut [MaybeUninit<u8>; N],
     length: usize,
 }
 
-impl<const N: usize> Fields<N> {
+impl<'a, const N: usize> Fields<'a, N> {
     #[inline(always)]
-    fn new() -> Self {
-        Self { bytes: [0; N], length: 0 }
+    fn of(room: &'a mut [MaybeUninit<u8>; N]) -> Self {
+        Self { room, length: 0 }
     }
 
     #[inline(always)]
     fn put<const M: usize>(mut self, field: &[u8; M]) -> Self {
-        if let Some(room) = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<M>()) {
-            *room = *field;
+        if let Some(room) = self.room.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<M>()) {
+            *room = field.map(MaybeUninit::new);
             self.length = self.length.saturating_add(M);
         }
         self
+    }
+
+    /// Whether all of it was filled.
+    #[inline(always)]
+    fn is_full(self) -> bool {
+        self.length == N
     }
 }
 
 /// Appends the event's fields to `buffer`.
 #[inline(always)]
 pub fn write(buffer: &mut Vec<u8>, context: &Context<'_>, payment: &Payment, outcomes: &[Outcome]) {
-    let head = Fields::<HEAD>::new()
+    let length = HEAD.saturating_add(outcomes.len().saturating_mul(OUTCOME));
+    buffer.reserve(length);
+    let Some((head, rest)) = buffer.spare_capacity_mut().split_first_chunk_mut::<HEAD>() else { return };
+    let mut is_full = Fields::of(head)
         .put(&context.journal_index.0.to_le_bytes())
         .put(&context.at.0.to_le_bytes())
         .put(context.platform)
@@ -66,17 +76,22 @@ pub fn write(buffer: &mut Vec<u8>, context: &Context<'_>, payment: &Payment, out
         .put(&payment.tier.to_le_bytes())
         .put(&payment.segments.to_le_bytes())
         .put(&context.number.0.to_le_bytes())
-        .put(&(outcomes.len() as u32).to_le_bytes());
-    buffer.extend_from_slice(&head.bytes);
-    for outcome in outcomes {
-        let entry = Fields::<OUTCOME>::new()
+        .put(&(outcomes.len() as u32).to_le_bytes())
+        .is_full();
+    let (entries, _) = rest.as_chunks_mut::<OUTCOME>();
+    for (entry, outcome) in entries.iter_mut().zip(outcomes) {
+        is_full &= Fields::of(entry)
             .put(&outcome.rule.0.to_le_bytes())
             .put(&outcome.version.0.to_le_bytes())
             .put(&[outcome.reason as u8, outcome.clause, outcome.asset.0])
             .put(&outcome.amount.0.to_le_bytes())
             .put(&outcome.before.0.to_le_bytes())
-            .put(&outcome.after.0.to_le_bytes());
-        buffer.extend_from_slice(&entry.bytes);
+            .put(&outcome.after.0.to_le_bytes())
+            .is_full();
+    }
+    if is_full {
+        // SAFETY: room for the head and every outcome was reserved above, and all of it was filled.
+        unsafe { buffer.set_len(buffer.len().saturating_add(length)) };
     }
 }
 
