@@ -62,8 +62,12 @@ fn record(
 
     let number = user.next_payment();
     let mut counters = brought.by_scope(holdings.counters)?;
-    let context =
-        evaluate::Context { rules: desk.book.as_slice(), offsets: desk.platform.offsets(), number, free: free.as_ref() };
+    let context = evaluate::Context {
+        rules: desk.book.as_slice(),
+        offsets: desk.platform.offsets(),
+        number,
+        free: free.as_ref(),
+    };
     log::mark();
     if let Err(stop) = evaluation.decide(payment, &context, &mut balances, &counters) {
         return stopped(stop);
