@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod explorer;
 pub mod instruction;
+pub mod merkle;
 pub mod oracle;
 pub mod platform_id;
 pub mod proof;

@@ -10,6 +10,7 @@ mod event;
 mod explorer;
 mod given;
 mod instruction;
+mod merkle;
 mod node;
 mod platform_id;
 mod proof;
