@@ -34,7 +34,7 @@ pub enum Command {
     /// Check, publish and list rules.
     #[command(subcommand)]
     Rule(RuleCommand),
-    /// Sign payments as the oracle and submit them.
+    /// Sign payments, redemptions and refunds as the oracle and submit them.
     Pay(PayArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
     Simulate(SimulateArguments),
@@ -249,7 +249,8 @@ pub struct PayArguments {
     /// of the ids, which anybody who guesses an id can recognise.
     #[arg(long, env = "REBATE_PLATFORM_SECRET_FILE")]
     pub platform_secret_file: Option<PathBuf>,
-    /// The payments and redemptions, one JSON object a line.
+    /// The payments, redemptions and refunds, one JSON object a line. The order of a refund is looked up in the platform's
+    /// journal by the node, so that the node must have its whole history.
     pub payments: PathBuf,
 }
 

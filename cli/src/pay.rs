@@ -1,10 +1,12 @@
 //! `rebate pay`: signs as the oracle and submits. For trying things out; a platform runs the oracle service.
 
+mod refund;
+
 use crate::{
     arguments::PayArguments,
     keys,
-    payment_file::{self, DemoRecord, Record},
-    platform,
+    payment_file::{self, DemoRecord, Record, RefundRecord},
+    platform, wording,
 };
 use anyhow::{Context, bail};
 use rebate_client::{
@@ -17,6 +19,7 @@ use rebate_core::{
     message,
     payment::Payment,
     redemption::Redemption,
+    refund::Refund,
     units::{OrderHash, Timestamp, UserKey},
 };
 use solana_keypair::Keypair;
@@ -39,9 +42,10 @@ pub enum Fate {
 enum ToSign {
     Payment(String, Payment),
     Redemption(String, Redemption),
+    Refund(RefundRecord, Refund),
 }
 
-/// Signs and submits every payment and redemption of a file, and says what became of each.
+/// Signs and submits every payment, redemption and refund of a file, and says what became of each.
 ///
 /// # Errors
 /// One clear reason. What was recorded before stays recorded; submitting the file again is safe.
@@ -72,9 +76,18 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
                 let redemption = line.redemption(user_key(secret.as_deref(), &line.user), now);
                 to_sign.push(ToSign::Redemption(line.order.clone(), redemption.map_err(anyhow::Error::msg)?));
             }
-            Record::Refund(_) | Record::Demo(_) => {}
+            Record::Refund(line) => {
+                let refund = line.refund(now).map_err(anyhow::Error::msg)?;
+                to_sign.push(ToSign::Refund(line.clone(), refund));
+            }
+            Record::Demo(_) => {}
         }
     }
+    let refunded = to_sign.iter().filter_map(|record| match record {
+        ToSign::Refund(_, refund) => Some(refund.of),
+        _ => None,
+    });
+    let mut journal = refund::journal(&chain, recorder.addresses(), refunded);
     let mut refused = 0u64;
     let mut rest = to_sign.as_slice();
     while let Some((first, behind)) = rest.split_first() {
@@ -85,10 +98,18 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
                 let (fate, landed) = fate(recorder.redeem(redemption, &signed).await)?;
                 (vec![order], vec![fate], landed)
             }
+            ToSign::Refund(line, refund) => {
+                rest = behind;
+                let signed = sign(&oracle, &arguments.platform, &[*refund])?;
+                let (fate, landed) = refund::submit(&mut recorder, &mut journal, &chain, line, refund, &signed)
+                    .await
+                    .with_context(|| format!("order {}", line.order))?;
+                (vec![&line.order], vec![fate], landed)
+            }
             ToSign::Payment(..) => {
                 let payments = rest.iter().map_while(|record| match record {
                     ToSign::Payment(order, payment) => Some((order, *payment)),
-                    ToSign::Redemption(..) => None,
+                    ToSign::Redemption(..) | ToSign::Refund(..) => None,
                 });
                 let (mut orders, mut batched): (Vec<_>, Vec<_>) = payments.take(BATCH).unzip();
                 let count = batch(&recorder, &oracle, batched.iter().copied())?;
@@ -106,13 +127,13 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
                 (Fate::Recorded, None) => println!("{order}: recorded"),
                 (Fate::Refused(reason), _) => {
                     refused = refused.saturating_add(1);
-                    println!("{order}: refused, {reason}");
+                    println!("{order}: refused, {reason}{}", wording::refusal(&reason));
                 }
             }
         }
     }
-    let redeems = to_sign.iter().any(|record| matches!(record, ToSign::Redemption(..)));
-    let what = if redeems { "records" } else { "payments" };
+    let only_payments = to_sign.iter().all(|record| matches!(record, ToSign::Payment(..)));
+    let what = if only_payments { "payments" } else { "records" };
     match refused {
         0 => Ok(()),
         refused => bail!("{refused} of {} {what} were refused", to_sign.len()),
@@ -122,13 +143,7 @@ pub async fn run(arguments: PayArguments) -> anyhow::Result<()> {
 /// Whether `rebate pay` takes a record.
 fn check_taken(record: &Record) -> anyhow::Result<()> {
     match record {
-        Record::Payment(_) | Record::Redemption(_) => Ok(()),
-        Record::Refund(line) => {
-            bail!(
-                "order {}: `rebate pay` takes payments and redemptions; a refund needs a proof of its order",
-                line.order
-            )
-        }
+        Record::Payment(_) | Record::Redemption(_) | Record::Refund(_) => Ok(()),
         Record::Demo(DemoRecord::Forged(line)) => bail!("order {}: only the demo plays forged records", line.order),
         Record::Demo(DemoRecord::Link(_)) => bail!("only the demo plays links of wallets"),
         Record::Demo(DemoRecord::Claim(_)) => bail!("only the demo plays claims; the user's own wallet signs one"),

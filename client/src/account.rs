@@ -500,7 +500,7 @@ pub struct Refund {
     pub written: u32,
     /// How many grants there are.
     pub grants: u16,
-    /// 0 writing, 1 climbing, 2 proved.
+    /// [`WRITING`], [`CLIMBING`] or [`PROVED`].
     pub stage: u8,
     /// How high `node` stands.
     pub height: u8,
@@ -510,6 +510,27 @@ pub struct Refund {
     pub bump: u8,
     /// Zero.
     pub reserved: [u8; 2],
+}
+
+/// The stage of a refund's account whose event is being written.
+pub const WRITING: u8 = 0;
+
+/// The event is whole; the path is being followed.
+pub const CLIMBING: u8 = 1;
+
+/// The order is in the journal.
+pub const PROVED: u8 = 2;
+
+impl Refund {
+    /// The same with the bytes behind the header: the part of the event that was written, until the order is proved.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode_with_event(data: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let (header, behind) = Self::split(data)?;
+        let written = behind.get(..header.written as usize);
+        Ok((header, written.ok_or(DecodeError::Truncated(Self::NAME, data.len()))?))
+    }
 }
 
 /// The rule book; only the header.

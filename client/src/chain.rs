@@ -6,6 +6,7 @@ pub mod rpc;
 
 use crate::{
     address::{ED25519, PROGRAM},
+    block::Transaction,
     error::ProgramError,
 };
 use async_trait::async_trait;
@@ -146,6 +147,32 @@ pub trait Submit: ReadAccounts {
     /// # Errors
     /// [`SubmitError`].
     async fn airdrop(&self, address: &Pubkey, lamports: u64) -> Result<(), SubmitError>;
+}
+
+/// A transaction that names an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// Its first signature.
+    pub signature: Signature,
+    /// Whether it failed: then it changed nothing and emitted nothing.
+    pub failed: bool,
+}
+
+/// Reads transactions that landed, by an account they name.
+#[async_trait]
+pub trait ReadHistory: ReadAccounts {
+    /// Some of the transactions that name `address`, newest first: from the newest on, or those older than `before`. A node
+    /// may know fewer than there are, so that an empty answer proves nothing.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn mentions(&self, address: &Pubkey, before: Option<&Signature>) -> Result<Vec<Mention>, ChainError>;
+
+    /// A transaction; `None` if the node does not show it, or not yet.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn transaction(&self, signature: &Signature) -> Result<Option<Transaction>, ChainError>;
 }
 
 /// What a failed transaction comes to: the program's own error where it is one.

@@ -1,6 +1,10 @@
 //! Proving to the program that an order is in the journal, so that it can be refunded.
 
-use crate::{address::Addresses, instruction};
+use crate::{
+    account::{CLIMBING, Refund, WRITING},
+    address::Addresses,
+    instruction,
+};
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle_sha2::Sha256;
 use rebate_core::{
@@ -61,7 +65,7 @@ impl JournalTree {
 }
 
 /// How high the peak stands under which an event of a journal of `count` events stands.
-fn peak_height(count: u64, index: JournalIndex) -> usize {
+pub(crate) fn peak_height(count: u64, index: JournalIndex) -> usize {
     // Peaks from the highest, which is the first, to the lowest: the first that ends behind the event.
     (0..u64::BITS)
         .rev()
@@ -80,12 +84,46 @@ pub fn transactions(
 ) -> Vec<Instruction> {
     let length = u32::try_from(event.len()).unwrap_or(u32::MAX);
     let mut all = vec![instruction::open_refund(payer, addresses, order, length)];
-    all.extend(event.chunks(PIECE).map(|piece| instruction::write_refund(payer, addresses, order, piece)));
-    if path.is_empty() {
-        all.push(instruction::prove_refund(payer, addresses, order, &[]));
-    }
-    all.extend(path.chunks(NODES).map(|nodes| instruction::prove_refund(payer, addresses, order, nodes)));
+    all.extend(writing(payer, addresses, order, event));
+    all.extend(climbing(payer, addresses, order, path));
     all
+}
+
+/// What is left of them where a proof was begun, of whose event `written` is there already; `None` if it was begun with
+/// another event or another path, so that going on with these leads nowhere.
+pub fn rest(
+    payer: &Pubkey,
+    addresses: &Addresses,
+    order: &OrderHash,
+    event: &[u8],
+    path: &[Hash],
+    begun: &Refund,
+    written: &[u8],
+) -> Option<Vec<Instruction>> {
+    match begun.stage {
+        WRITING if begun.event_length as usize == event.len() => {
+            let mut all = writing(payer, addresses, order, event.strip_prefix(written)?);
+            all.extend(climbing(payer, addresses, order, path));
+            Some(all)
+        }
+        CLIMBING => {
+            let (done, left) = path.split_at_checked(usize::from(begun.height))?;
+            let mut climb = Climb::new(JournalIndex(begun.journal_index), rebate_core::journal::leaf(event));
+            done.iter().try_for_each(|node| climb.step(node)).ok()?;
+            (climb.node == begun.node).then(|| climbing(payer, addresses, order, left))
+        }
+        _ => None,
+    }
+}
+
+fn writing(payer: &Pubkey, addresses: &Addresses, order: &OrderHash, event: &[u8]) -> Vec<Instruction> {
+    event.chunks(PIECE).map(|piece| instruction::write_refund(payer, addresses, order, piece)).collect()
+}
+
+/// One step at least: where the path is empty, the program still has to look.
+fn climbing(payer: &Pubkey, addresses: &Addresses, order: &OrderHash, path: &[Hash]) -> Vec<Instruction> {
+    let pieces = if path.is_empty() { vec![path] } else { path.chunks(NODES).collect() };
+    pieces.into_iter().map(|nodes| instruction::prove_refund(payer, addresses, order, nodes)).collect()
 }
 
 /// Whether the path leads from the event to a peak of the journal of `count` leaves: what the program will find.

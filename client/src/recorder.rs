@@ -1,7 +1,7 @@
 //! Recording what the oracle signed: opens what it needs, keeps within a transaction, submits.
 
 use crate::{
-    account::{Counter, DecodeError, OrderPage, Platform, Refund as RefundAccount, RuleBook, User},
+    account::{Counter, DecodeError, OrderPage, PROVED, Platform, Refund as RefundAccount, RuleBook, User},
     address::{Addresses, day_of},
     chain::{AccountAt, ChainError, Landed, Submit, SubmitError},
     instruction::{self, RecordAccounts},
@@ -35,8 +35,8 @@ pub const LEGACY_TRANSACTION: usize = 1_232;
 /// How many slots an order page gets when it is opened on the way, unless the platform says more: 8 kB.
 const PAGE_SLOTS: u16 = 1_024;
 
-/// The stage of a refund's account once its order is proved.
-const PROVED: u8 = 2;
+/// For how long nobody but who began a proof can give it up, in seconds, as the program has it.
+const STALE: i64 = 3_600;
 
 /// How many accounts one transaction opens: what a legacy transaction has room for.
 const OPENED_AT_ONCE: usize = 6;
@@ -53,6 +53,17 @@ pub enum RecordError {
     /// An account cannot be read.
     #[error("the account {0}: {1}")]
     Account(Pubkey, DecodeError),
+    /// Somebody else proves the order now.
+    #[error(
+        "{prover} is proving the order already; wait until that is done, or begin anew once its time is over, \
+         at {until} (Unix seconds)"
+    )]
+    Proving {
+        /// Who.
+        prover: Pubkey,
+        /// From when on anybody may give that proof up, Unix seconds.
+        until: i64,
+    },
     /// The chain did not take it.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -481,19 +492,58 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// What the chain answered.
     pub async fn is_proved(&self, order: &OrderHash) -> Result<bool, RecordError> {
-        let address = self.addresses.refund(order);
-        let Some(account) = self.opened(&address).await? else { return Ok(false) };
-        let account = RefundAccount::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
-        Ok(account.stage == PROVED)
+        Ok(self.proved(order).await?.is_some())
     }
 
-    /// Proves `order` by its event and the event's path to a peak of the journal, in as few transactions as hold it.
+    /// What is known of `order`, if it was proved before.
     ///
     /// # Errors
     /// What the chain answered.
+    pub async fn proved(&self, order: &OrderHash) -> Result<Option<RefundAccount>, RecordError> {
+        let address = self.addresses.refund(order);
+        let Some(account) = self.opened(&address).await? else { return Ok(None) };
+        let account = RefundAccount::decode(&account.data).map_err(|error| RecordError::Account(address, error))?;
+        Ok(Some(account).filter(|account| account.stage == PROVED))
+    }
+
+    /// Proves `order` by its event and the event's path to a peak of the journal, in as few transactions as hold it. A
+    /// proof that was begun before goes on where it stopped; one that leads nowhere is given up first.
+    ///
+    /// Where the journal grows meanwhile, the peak may have become part of a larger one: unless the order
+    /// [is proved](Self::is_proved) afterwards, prove it again with the longer path.
+    ///
+    /// # Errors
+    /// [`RecordError::Proving`] where somebody else is at it, or what the chain answered.
     pub async fn prove(&self, order: &OrderHash, event: &[u8], path: &[Hash]) -> Result<(), RecordError> {
+        let payer = self.payer.pubkey();
+        let address = self.addresses.refund(order);
+        let steps = match self.opened(&address).await? {
+            None => proof::transactions(&payer, &self.addresses, order, event, path),
+            Some(account) => {
+                let (begun, written) = RefundAccount::decode_with_event(&account.data)
+                    .map_err(|error| RecordError::Account(address, error))?;
+                if begun.stage == PROVED {
+                    return Ok(());
+                }
+                let own = begun.payer == payer.to_bytes();
+                match proof::rest(&payer, &self.addresses, order, event, path, &begun, written).filter(|_| own) {
+                    Some(steps) => steps,
+                    None => {
+                        let until = begun.opened_at.0.saturating_add(STALE);
+                        if !own && self.chain.now().await? < until {
+                            let prover = Pubkey::new_from_array(begun.payer);
+                            return Err(RecordError::Proving { prover, until });
+                        }
+                        let opened_by = Pubkey::new_from_array(begun.payer);
+                        let close = instruction::close_refund(&payer, &self.addresses, order, &opened_by);
+                        self.chain.submit(&[close], &[self.payer]).await?;
+                        proof::transactions(&payer, &self.addresses, order, event, path)
+                    }
+                }
+            }
+        };
         let mut batch: Vec<Instruction> = Vec::new();
-        for step in proof::transactions(&self.payer.pubkey(), &self.addresses, order, event, path) {
+        for step in steps {
             batch.push(step);
             if !self.fits(&batch)
                 && let Some(step) = batch.pop()

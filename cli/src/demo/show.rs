@@ -4,6 +4,7 @@ use super::{
     api::{Asset, Balances, Entry, Integrity, Order, Outcome, Redemption, Refund},
     tally::Tally,
 };
+use crate::wording;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use rebate_client::Pubkey;
 use rebate_core::units::Timestamp;
@@ -180,7 +181,7 @@ impl Show {
 
     /// A record that was refused.
     pub fn refused(&self, line: Line<'_>, reason: &str) {
-        self.line(line, &self.paint("31", &format!("refused, {reason}{}", explained(reason))));
+        self.line(line, &self.paint("31", &format!("refused, {reason}{}", wording::refusal(reason))));
     }
 
     /// The table of what every rule did.
@@ -278,22 +279,4 @@ fn money(amount: i128) -> String {
     let minus = if amount < 0 { "-" } else { "" };
     let (whole, part) = (amount.unsigned_abs() / 100, amount.unsigned_abs() % 100);
     format!("{minus}{whole}.{part:02}")
-}
-
-/// What a refusal means.
-fn explained(reason: &str) -> &'static str {
-    match reason {
-        "ZeroAmount" => ": nothing was paid",
-        "TooLate" => ": paid longer ago than the platform takes",
-        "FromTheFuture" => ": paid later than the chain's clock shows",
-        "DuplicateOrder" => ": this order was recorded before",
-        "AmountOverflow" => ": more than a balance can hold",
-        "UnknownOrder" => ": nobody recorded the order it refunds",
-        "OverRefund" => ": more than was paid for the order",
-        "InsufficientBalance" => ": the user has less",
-        "NotRedeemable" => ": tokens are claimed, not redeemed",
-        "NotWallet" => ": no wallet is linked to the user",
-        "NothingToClaim" => ": the user has none",
-        _ => "",
-    }
 }

@@ -280,12 +280,6 @@ fn a_broken_or_forged_payment_stops_the_whole_file_before_the_node_is_asked() {
     let forged =
         desk.file("forged.jsonl", format!("{PAYMENT}\n{}\n", PAYMENT.replace("payment", "forged").replace("A1", "A2")));
     assert_eq!(pay(&forged), "order A2: only the demo plays forged records");
-    let refund = desk.file(
-        "refund.jsonl",
-        r#"{"kind":"refund","order":"R1","of":"A1","amount":2500,"paid_at":"2026-10-04T12:00:00+08:00"}"#,
-    );
-    let expected = "order R1: `rebate pay` takes payments and redemptions; a refund needs a proof of its order";
-    assert_eq!(pay(&refund), expected);
     for (kind, expected) in [
         (r#"{"kind":"link","user":"u1","linked_at":"-1h"}"#, "only the demo plays links of wallets"),
         (r#"{"kind":"claim","user":"u1","asset":2}"#, "only the demo plays claims; the user's own wallet signs one"),

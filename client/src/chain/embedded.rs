@@ -2,7 +2,7 @@
 //!
 //! For tests and for a demonstration that needs no validator. There are no forks here: what is produced is final.
 
-use super::{AccountAt, ChainError, Landed, ReadAccounts, Submit, SubmitError, failure};
+use super::{AccountAt, ChainError, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError, failure};
 use crate::{
     address::PROGRAM,
     block::{Block, InnerInstruction, Transaction},
@@ -12,6 +12,7 @@ use litesvm::{LiteSVM, types::FailedTransactionMetadata};
 use solana_keypair::Keypair;
 use solana_message::{Message, VersionedMessage};
 use solana_program::{clock::Clock, hash::Hash, instruction::Instruction, pubkey::Pubkey};
+use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use std::{
@@ -236,6 +237,28 @@ impl ReadAccounts for EmbeddedChain {
 
     async fn now(&self) -> Result<i64, ChainError> {
         Ok(self.lock().now())
+    }
+}
+
+/// How many transactions an answer shows at most.
+const PAGE: usize = 1_000;
+
+#[async_trait]
+impl ReadHistory for EmbeddedChain {
+    async fn mentions(&self, address: &Pubkey, before: Option<&Signature>) -> Result<Vec<Mention>, ChainError> {
+        let state = self.lock();
+        let newest_first = state.blocks.iter().rev().flat_map(|block| block.transactions.iter().rev());
+        let older = newest_first
+            .skip_while(|transaction| before.is_some_and(|before| transaction.signature != *before))
+            .skip(usize::from(before.is_some()));
+        let named = older.filter(|transaction| transaction.accounts.contains(address)).take(PAGE);
+        Ok(named.map(|transaction| Mention { signature: transaction.signature, failed: transaction.failed }).collect())
+    }
+
+    async fn transaction(&self, signature: &Signature) -> Result<Option<Transaction>, ChainError> {
+        let state = self.lock();
+        let mut transactions = state.blocks.iter().rev().flat_map(|block| &block.transactions);
+        Ok(transactions.find(|transaction| transaction.signature == *signature).cloned())
     }
 }
 

@@ -1,14 +1,21 @@
 //! A node, by JSON-RPC.
 
-use super::{AccountAt, ChainError, Commitment, Landed, ReadAccounts, Submit, SubmitError, failure};
+mod transaction;
+
+use super::{
+    AccountAt, ChainError, Commitment, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError, failure,
+};
+use crate::block::Transaction;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use solana_account_decoder_client_types::UiAccountEncoding;
 use solana_client::{
     client_error::{ClientError, ClientErrorKind},
     nonblocking::rpc_client::RpcClient,
+    rpc_client::GetConfirmedSignaturesForAddress2Config,
     rpc_config::{RpcAccountInfoConfig, RpcSendTransactionConfig, RpcTransactionConfig},
     rpc_request::{RpcError, RpcResponseErrorData},
+    rpc_response::RpcConfirmedTransactionStatusWithSignature,
 };
 use solana_commitment_config::{CommitmentConfig, CommitmentLevel};
 use solana_keypair::Keypair;
@@ -18,7 +25,8 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
-use std::{sync::Arc, time::Duration};
+use solana_transaction_status_client_types::UiTransactionEncoding;
+use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How often a sent transaction is looked for.
@@ -184,6 +192,54 @@ impl ReadAccounts for RpcChain {
         // Clock: slot, epoch_start_timestamp, epoch, leader_schedule_epoch, unix_timestamp; 8 bytes each.
         let bytes = account.data.get(size_of::<Clock>().saturating_sub(8)..).and_then(|rest| rest.first_chunk::<8>());
         bytes.map(|bytes| i64::from_le_bytes(*bytes)).ok_or_else(|| unusable("with a clock that is cut off"))
+    }
+}
+
+#[async_trait]
+impl ReadHistory for RpcChain {
+    async fn mentions(&self, address: &Pubkey, before: Option<&Signature>) -> Result<Vec<Mention>, ChainError> {
+        let config = || GetConfirmedSignaturesForAddress2Config {
+            before: before.copied(),
+            commitment: Some(self.client.commitment()),
+            ..GetConfirmedSignaturesForAddress2Config::default()
+        };
+        let ask = || self.client.get_signatures_for_address_with_config(address, config());
+        let unusable = || ChainError::Unusable {
+            node: self.node.clone(),
+            what: format!("with a signature of {address} that is none"),
+        };
+        let found = self.retrying(ask).await?;
+        let mention = |found: RpcConfirmedTransactionStatusWithSignature| {
+            let signature = Signature::from_str(&found.signature).map_err(|_| unusable())?;
+            Ok(Mention { signature, failed: found.err.is_some() })
+        };
+        found.into_iter().map(mention).collect()
+    }
+
+    async fn transaction(&self, signature: &Signature) -> Result<Option<Transaction>, ChainError> {
+        let config = RpcTransactionConfig {
+            encoding: Some(UiTransactionEncoding::Base64),
+            commitment: Some(self.client.commitment()),
+            max_supported_transaction_version: Some(1),
+        };
+        let mut asked = 0u32;
+        loop {
+            match self.client.get_transaction_with_config(signature, config).await {
+                Ok(found) => {
+                    return transaction::of(found.transaction).map(Some).map_err(|why| ChainError::Unusable {
+                        node: self.node.clone(),
+                        what: format!("with a transaction {signature} that {why}"),
+                    });
+                }
+                // Null is no transaction.
+                Err(error) if matches!(error.kind(), ClientErrorKind::SerdeJson(_)) => return Ok(None),
+                Err(error) if is_transport(&error) && asked < 4 => {
+                    sleep(SHORTEST.saturating_mul(1 << asked)).await;
+                    asked = asked.saturating_add(1);
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
     }
 }
 

@@ -17,4 +17,5 @@ mod validator_kill;
 mod validator_once;
 mod validator_payment;
 mod validator_process;
+mod validator_refund;
 mod validator_refusal;

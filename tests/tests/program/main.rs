@@ -10,6 +10,7 @@ mod idl;
 mod open_accounts;
 mod oracle_keys;
 mod pages;
+mod proving;
 mod publish_rule;
 mod record_payments;
 mod recorder;
