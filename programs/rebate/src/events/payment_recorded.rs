@@ -50,7 +50,7 @@ impl<'a, const N: usize> Fields<'a, N> {
 
     /// Whether all of it was filled.
     #[inline(always)]
-    fn is_full(self) -> bool {
+    fn is_full(&self) -> bool {
         self.length == N
     }
 }
