@@ -11,6 +11,7 @@ mod explorer;
 mod given;
 mod history;
 mod instruction;
+mod merkle;
 mod node;
 mod platform_id;
 mod proof;
