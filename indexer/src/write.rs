@@ -12,6 +12,7 @@ mod platforms;
 mod redemptions;
 mod refunds;
 mod rules;
+mod tree;
 mod users;
 mod vaults;
 mod wallets;

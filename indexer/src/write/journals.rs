@@ -3,9 +3,10 @@
 use super::{
     WriteError, contradiction,
     events::{self, Key},
+    tree,
 };
 use crate::stretch::{Found, Stretch};
-use rebate_client::{Pubkey, event::Event};
+use rebate_client::{Pubkey, event::Event, merkle};
 use rebate_core::journal::{self, Hash, MAX_PEAKS};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,7 +38,7 @@ pub(super) async fn advance(
     added: &HashSet<Key>,
 ) -> Result<(), WriteError> {
     let mut journals = read(connection, stretch).await?;
-    let mut seen_before = Vec::new();
+    let (mut seen_before, mut nodes) = (Vec::new(), Vec::new());
     for found in stretch.events() {
         let index = found.event.journal_index();
         let journal = journals.entry(found.event.platform()).or_insert_with(Journal::empty);
@@ -65,10 +66,13 @@ pub(super) async fn advance(
         if index == 0 && !matches!(found.event, Event::PlatformCreated(_)) {
             return Err(contradiction(found, "a journal begins with PlatformCreated"));
         }
+        let completed = merkle::completed(journal.count, &journal.peaks, found.leaf);
+        nodes.extend(completed.into_iter().map(|(subtree, hash)| (found.event.platform(), subtree, hash)));
         journal::append(&mut journal.count, &mut journal.peaks, found.leaf)
             .map_err(|_| contradiction(found, "the journal is full"))?;
     }
     require_same(connection, &seen_before).await?;
+    tree::add(connection, &nodes).await?;
     write(connection, &journals).await
 }
 

@@ -154,7 +154,8 @@ async fn index_with_cut(database: &Database, cut: Cut) -> bool {
             "DELETE FROM balances; DELETE FROM users; DELETE FROM entries; DELETE FROM outcomes; DELETE FROM claims;
              DELETE FROM wallet_links; DELETE FROM redemptions; DELETE FROM refunds; DELETE FROM payments;
              DELETE FROM rules; DELETE FROM oracle_keys; DELETE FROM vaults; DELETE FROM assets;
-             DELETE FROM order_shards; DELETE FROM utc_offsets; DELETE FROM platforms; DELETE FROM journals; DELETE FROM events; DELETE FROM transactions;
+             DELETE FROM order_shards; DELETE FROM utc_offsets; DELETE FROM platforms;
+             DELETE FROM tree_nodes; DELETE FROM journals; DELETE FROM events; DELETE FROM transactions;
              DELETE FROM cursor",
         )
         .await;
@@ -221,12 +222,14 @@ async fn a_database_that_ends_every_connection_is_waited_for() {
         let (mut chain, platform) = crate::chain::Chain::with_platform();
         for number in 0..150 {
             chain.pay(platform, number % 7, 5);
+            chain.pay(platform, number % 5, 5);
             chain.seal();
         }
         chain
     };
     index(&database, Script::of(&chain)).await.unwrap();
     ending.await.unwrap();
+    assert_eq!(database.count("tree_nodes").await, 1);
     let undisturbed = Database::new().await;
     index(&undisturbed, Script::of(&chain)).await.unwrap();
     assert_eq!(database.content().await, undisturbed.content().await);

@@ -9,4 +9,5 @@ mod reading;
 mod rpc;
 mod schema;
 mod source;
+mod tree;
 mod writing;
