@@ -34,6 +34,9 @@ pub enum Command {
     /// Check, publish and list rules.
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Open, fill and show the vaults of tokens.
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Sign payments, redemptions and refunds as the oracle and submit them.
     Pay(PayArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
@@ -225,6 +228,59 @@ pub enum RuleCommand {
     },
     /// List the rule versions on chain.
     List {
+        /// The node's JSON-RPC.
+        #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
+        rpc: String,
+        /// The platform's address.
+        platform: Pubkey,
+    },
+}
+
+/// `rebate vault`.
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Open the vault of a token, so that it can be granted. Anybody may; the payer pays the rent.
+    Open {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+        /// The token, by its name or its number.
+        asset: String,
+    },
+    /// Put tokens of the payer's into a vault. Anybody may; they are the platform's from then on.
+    Deposit {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+        /// The token, by its name or its number.
+        asset: String,
+        /// How many, in the token's smallest unit; 0 counts what was sent to the vault otherwise.
+        amount: u64,
+        /// The token account they come from; the payer's associated one otherwise.
+        #[arg(long, value_name = "TOKEN_ACCOUNT")]
+        from: Option<Pubkey>,
+    },
+    /// Take tokens out of a vault that no user has a claim to. The payer must be the platform's admin.
+    WithdrawSurplus {
+        /// The node and the payer.
+        #[command(flatten)]
+        node: NodeArguments,
+        /// The platform's address.
+        platform: Pubkey,
+        /// The token, by its name or its number.
+        asset: String,
+        /// How many, in the token's smallest unit; 0 for all that are free.
+        amount: u64,
+        /// The token account they go to; the payer's associated one otherwise, which is opened where there is none.
+        #[arg(long, value_name = "TOKEN_ACCOUNT")]
+        to: Option<Pubkey>,
+    },
+    /// Show every token's vault: what is in it, what users have of that, and what is free.
+    Show {
         /// The node's JSON-RPC.
         #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
         rpc: String,

@@ -15,6 +15,7 @@ pub mod simulate;
 pub mod span;
 pub mod stage;
 pub mod token;
+pub mod vault;
 mod wording;
 
 pub use rebate_local as local;

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, bail};
 use rebate_client::{
     Pubkey,
-    account::{Journal, Platform},
+    account::{AssetKind, Journal, Platform},
     address::{Addresses, day_of},
     chain::{Commitment, Landed, ReadAccounts, Submit, rpc::RpcChain},
     event::AssetEntry,
@@ -45,6 +45,9 @@ pub async fn run(command: PlatformCommand) -> anyhow::Result<()> {
             chain.submit(&[instruction::create_platform(&payer.pubkey(), &settings)], &[&payer]).await?;
             println!("platform {id} is at {}", addresses.platform);
             println!("next: rebate platform add-oracle {} KEY, then rebate rule publish", addresses.platform);
+            for asset in settings.assets.iter().filter(|asset| asset.kind == AssetKind::Token as u8) {
+                println!("for {} to be granted: rebate vault open {} {0}", asset.name(), addresses.platform);
+            }
             Ok(())
         }
         PlatformCommand::Show { rpc, platform } => show(&reach(&rpc)?, platform).await,

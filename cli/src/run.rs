@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    bench, demo, keys, pay, platform, rule, simulate,
+    bench, demo, keys, pay, platform, rule, simulate, vault,
 };
 
 /// Does what the arguments say.
@@ -15,6 +15,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Key { file } => keys::make(&file),
         Command::Platform(command) => platform::run(command).await,
         Command::Rule(command) => rule::run(command).await,
+        Command::Vault(command) => vault::run(command).await,
         Command::Pay(arguments) => pay::run(arguments).await,
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments).await,

@@ -2,11 +2,17 @@
 
 use rebate_client::{
     Pubkey,
+    address::SYSTEM,
     chain::{ReadAccounts, Submit, SubmitError},
     instruction::Token,
 };
 use solana_keypair::Keypair;
-use solana_program::{instruction::Instruction, program_error::ProgramError, program_pack::Pack, rent::Rent};
+use solana_program::{
+    instruction::{AccountMeta, Instruction},
+    program_error::ProgramError,
+    program_pack::Pack,
+    rent::Rent,
+};
 use solana_signer::Signer;
 use spl_token_2022_interface::{
     instruction as spl,
@@ -21,6 +27,30 @@ pub const TOKEN_2022: Pubkey = spl_token_2022_interface::ID;
 
 /// Its smallest unit is the whole token, so that amounts read as they are.
 const DECIMALS: u8 = 0;
+
+/// The program of associated token accounts: every owner has one account of a token whose address follows from both.
+const ASSOCIATED: Pubkey = Pubkey::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+
+/// The address of the associated token account of `owner`.
+pub fn associated(owner: &Pubkey, token: &Token) -> Pubkey {
+    let seeds = [owner.as_ref(), token.program.as_ref(), token.mint.as_ref()];
+    Pubkey::find_program_address(&seeds, &ASSOCIATED).0
+}
+
+/// The instruction that opens the associated token account of `owner`, unless it is open; `payer` pays the rent.
+pub fn open_associated(payer: &Pubkey, owner: &Pubkey, token: &Token) -> Instruction {
+    /// `CreateIdempotent` of the program's instructions.
+    const CREATE_IDEMPOTENT: u8 = 1;
+    let accounts = vec![
+        AccountMeta::new(*payer, true),
+        AccountMeta::new(associated(owner, token), false),
+        AccountMeta::new_readonly(*owner, false),
+        AccountMeta::new_readonly(token.mint, false),
+        AccountMeta::new_readonly(SYSTEM, false),
+        AccountMeta::new_readonly(token.program, false),
+    ];
+    Instruction { program_id: ASSOCIATED, accounts, data: vec![CREATE_IDEMPOTENT] }
+}
 
 /// Makes `mint` a mint of the token program `program`, whose tokens `payer` issues.
 ///

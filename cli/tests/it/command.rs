@@ -337,6 +337,8 @@ fn a_node_that_does_not_answer_is_named_without_the_secrets_in_its_address() {
         vec!["platform", "unpause", "--rpc", rpc, "--payer", &key, SOMEWHERE],
         vec!["platform", "add-oracle", "--rpc", rpc, "--payer", &key, SOMEWHERE, SOMEWHERE],
         vec!["pay", "--rpc", rpc, "--payer", &key, "--platform", SOMEWHERE, "--oracle", &key, &payments],
+        vec!["vault", "show", "--rpc", rpc, SOMEWHERE],
+        vec!["vault", "deposit", "--rpc", rpc, "--payer", &key, SOMEWHERE, "stars", "5"],
     ];
     // Each asks several times before it gives up; all at once it takes as long as one.
     thread::scope(|scope| {
@@ -371,6 +373,11 @@ fn a_platform_that_is_not_there_is_told_with_how_to_make_one() {
         (
             &["pay", "--rpc", &rpc, "--payer", &key, "--platform", SOMEWHERE, "--oracle", &key, &payments],
             format!("{nowhere} on this chain; create it first, with `rebate platform create`"),
+        ),
+        (&["vault", "show", "--rpc", &rpc, SOMEWHERE], format!("{nowhere}; `rebate platform create` makes one")),
+        (
+            &["vault", "open", "--rpc", &rpc, "--payer", &key, SOMEWHERE, "stars"],
+            format!("{nowhere}; `rebate platform create` makes one"),
         ),
     ] {
         assert_eq!(failure(arguments), expected);
@@ -408,6 +415,9 @@ fn what_the_command_line_cannot_be_is_told_with_how_it_is_used() {
         &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--timelock", "367d"],
         &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--page-slots", "7"],
         &["platform", "create", "--payer", "x", "--id", "1", "--rules", "x", "--page-slots", "1268"],
+        &["vault", "deposit", "--payer", "x", SOMEWHERE, "stars", "-5"],
+        &["vault", "deposit", "--payer", "x", SOMEWHERE, "stars"],
+        &["vault", "withdraw-surplus", "--payer", "x", SOMEWHERE, "stars", "5", "--to", "me"],
         &["rule", "check"],
         &["rule", "chekc", "x"],
         &["demo", "--chain", "mainnet"],

@@ -19,3 +19,4 @@ mod validator_payment;
 mod validator_process;
 mod validator_refund;
 mod validator_refusal;
+mod validator_vault;
