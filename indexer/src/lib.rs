@@ -10,6 +10,7 @@ pub mod metrics;
 mod retry;
 pub mod run;
 pub mod source;
+mod standby;
 pub mod stretch;
 pub mod write;
 

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub tip_slot: IntGauge,
     /// The slot of the last block written.
     pub cursor_slot: IntGauge,
+    /// 1 while it writes, 0 while it stands by because another one does.
+    pub writing: IntGauge,
     /// Blocks written since the start.
     pub blocks: IntCounter,
     /// Events written since the start.
@@ -39,6 +41,7 @@ impl Metrics {
         let metrics = Self {
             tip_slot: IntGauge::new("rebate_indexer_tip_slot", "Slot of the last block the source could yield")?,
             cursor_slot: IntGauge::new("rebate_indexer_cursor_slot", "Slot of the last block written")?,
+            writing: IntGauge::new("rebate_indexer_writing", "1 while it writes, 0 while it stands by")?,
             blocks: IntCounter::new("rebate_indexer_blocks_total", "Blocks written")?,
             events: IntCounter::new("rebate_indexer_events_total", "Events written")?,
             retries: IntCounterVec::new(
@@ -51,9 +54,10 @@ impl Metrics {
             )?,
             lag_seconds: Gauge::new("rebate_indexer_lag_seconds", "Age of the last block written")?,
         };
-        let all: [Box<dyn Collector>; 7] = [
+        let all: [Box<dyn Collector>; 8] = [
             Box::new(metrics.tip_slot.clone()),
             Box::new(metrics.cursor_slot.clone()),
+            Box::new(metrics.writing.clone()),
             Box::new(metrics.blocks.clone()),
             Box::new(metrics.events.clone()),
             Box::new(metrics.retries.clone()),

@@ -6,8 +6,9 @@ use crate::{
     metrics::{DATABASE, Metrics, SOURCE},
     retry::{Outage, until_it_answers},
     source::{BlockRef, BlockSource, Next, SourceError},
+    standby::Turn,
     stretch::{Stretch, StretchError},
-    write::{Cursor, Writer},
+    write::{Cursor, WriteError, Writer},
 };
 use prometheus::Registry;
 use rebate_client::block::Block;
@@ -25,7 +26,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// How often the source is asked for its tip while catching up; it costs a question.
 const TIP_EVERY: Duration = Duration::from_secs(5);
@@ -91,7 +92,8 @@ impl Indexer {
         &self.metrics
     }
 
-    /// Goes on from where the database stands until `token` is cancelled, then finishes what it has begun to write.
+    /// Goes on from where the database stands until `token` is cancelled, then finishes what it has begun to write. While
+    /// another indexer writes to the database, it stands by.
     ///
     /// A node or a database that goes away meanwhile is waited for.
     ///
@@ -100,18 +102,37 @@ impl Indexer {
     pub async fn run(&self, token: CancellationToken) -> Result<(), IndexError> {
         let Some(writer) = unless(&token, self.begin()).await.transpose()? else { return Ok(()) };
         let mut patience = Some(self.options.patience);
+        loop {
+            let turn = self.ask_database(patience.take(), || Turn::take(&self.pool));
+            let Some(mut turn) = unless(&token, turn).await.transpose()? else { return Ok(()) };
+            self.metrics.writing.set(1);
+            // Whether a transaction under way is committed when the turn is over is not known: the cursor tells.
+            let ended = select! {
+                ended = self.follow_on(&writer, &token) => Ok(ended),
+                over = turn.over() => Err(over),
+            };
+            self.metrics.writing.set(0);
+            turn.end().await;
+            match ended {
+                Ok(Err(IndexError::Write(fenced @ WriteError::Fenced { .. }))) => warn!("{fenced}; standing by"),
+                Ok(ended) => return ended,
+                Err(over) => warn!("{over}: what keeps other indexers from writing is gone; standing by"),
+            }
+        }
+    }
+
+    /// Goes on from where the database stands for as long as waiting mends what goes wrong.
+    async fn follow_on(&self, writer: &Writer, token: &CancellationToken) -> Result<(), IndexError> {
         let mut outage = Outage::new();
         loop {
-            let Some(cursor) = unless(&token, self.cursor(&writer, patience.take())).await.transpose()? else {
-                return Ok(());
-            };
-            match self.follow(&writer, cursor, &token).await {
+            let Some(cursor) = unless(token, self.cursor(writer)).await.transpose()? else { return Ok(()) };
+            match self.follow(writer, cursor, token).await {
                 // Whether the transaction under way was committed is not known: the cursor tells.
                 Err(error) if error.is_outage_of_database() => {
                     self.metrics.retries.with_label_values(&[DATABASE]).inc();
                     // A database that answers when asked for the cursor and fails when written to must not be asked
                     // without a pause.
-                    if unless(&token, outage.pause(cursor.map(|cursor| cursor.at), &error)).await.is_none() {
+                    if unless(token, outage.pause(cursor.map(|cursor| cursor.at), &error)).await.is_none() {
                         return Ok(());
                     }
                 }
@@ -129,8 +150,8 @@ impl Indexer {
     }
 
     /// Where the database stands; it must be of the writer's chain.
-    async fn cursor(&self, writer: &Writer, patience: Option<Duration>) -> Result<Option<Cursor>, IndexError> {
-        let cursor = self.ask_database(patience, || writer.cursor()).await?;
+    async fn cursor(&self, writer: &Writer) -> Result<Option<Cursor>, IndexError> {
+        let cursor = self.ask_database(None, || writer.cursor()).await?;
         match &cursor {
             Some(cursor) if cursor.genesis_hash != writer.genesis_hash() => {
                 return Err(IndexError::OtherChain { stored: cursor.genesis_hash, found: writer.genesis_hash() });

@@ -9,5 +9,6 @@ mod reading;
 mod rpc;
 mod schema;
 mod source;
+mod standby;
 mod tree;
 mod writing;

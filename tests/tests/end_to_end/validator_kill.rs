@@ -123,8 +123,10 @@ async fn an_indexer_killed_while_payments_flow_loses_nothing_and_repeats_nothing
         if stored > 20 { Ok(()) } else { Err(format!("{stored} events are stored")) }
     })
     .await;
+    let mut other = services::indexer(&network, &database);
+    other.said_line_with("standing by").await;
     indexer.kill();
-    let _indexer = services::indexer(&network, &database);
+    other.said_line_with("taking over").await;
     payer.await.unwrap();
 
     let (_server, api) = services::api(&network, &database).await;
