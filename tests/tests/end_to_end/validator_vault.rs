@@ -2,7 +2,7 @@
 
 use crate::{
     network::Network,
-    process::{Ended, Process, repository},
+    process::{Ended, Process},
 };
 use rebate_cli::token;
 use rebate_client::{
@@ -13,6 +13,29 @@ use rebate_client::{
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::{fs, path::Path};
+
+/// A star for each cent.
+const RULES: &str = r#"
+[platform]
+utc_offsets = [{ from = 0, offset = "+08:00" }]
+max_lateness = "7d"
+
+[[asset]]
+id = 1
+name = "coins"
+kind = "points"
+
+[[asset]]
+id = 2
+name = "stars"
+kind = "token"
+
+[[rule]]
+id = 1
+name = "a star for each cent"
+priority = 10
+effect = { kind = "ratio", asset = 2, bps = 10000 }
+"#;
 
 /// A key in a file, with some SOL.
 struct Holder {
@@ -69,10 +92,15 @@ async fn a_vault_is_opened_filled_and_emptied_with_commands_alone() {
     let admin = Holder::new(&network, folder.path(), "admin.json").await;
     let other = Holder::new(&network, folder.path(), "other.json").await;
     let own = admin.key.pubkey();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let rules = file("rules.toml", RULES);
     for (id, program) in [("7", token::SPL_TOKEN), ("8", token::TOKEN_2022)] {
         let mint = Keypair::new();
         let token = token::create_mint(&network.chain, &admin.key, &mint, &program).await.unwrap();
-        let rules = repository("demo/rules.toml").display().to_string();
         let stars = format!("stars={}", token.mint);
         let create = ["--id", id, "--rules", &rules, "--mint", &stars];
         let created = admin.done(&network, &["platform", "create"], &create).await;
@@ -87,7 +115,7 @@ async fn a_vault_is_opened_filled_and_emptied_with_commands_alone() {
         let points = admin.rebate(&network, &["vault", "open"], &[platform, "coins"]).await;
         points.assert_refused(&["coins is no token"]);
         let unknown = admin.rebate(&network, &["vault", "open"], &[platform, "moons"]).await;
-        unknown.assert_refused(&["no asset \"moons\"; it has coins (1), stars (2), coupons (3)"]);
+        unknown.assert_refused(&["no asset \"moons\"; it has coins (1), stars (2)"]);
 
         let opened = admin.done(&network, &["vault", "open"], &[platform, "stars"]).await;
         assert!(opened.contains(&format!("rebate vault deposit {platform} stars AMOUNT")), "{opened}");
@@ -128,14 +156,24 @@ async fn a_vault_is_opened_filled_and_emptied_with_commands_alone() {
         let associated = token::associated(&own, &token);
         assert_eq!(taken, format!("57 stars went to {associated}\n"));
         assert_eq!(token::balance(&network.chain, &associated).await.unwrap(), 457);
+        // What users have stays.
+        let key = other.key.pubkey().to_string();
+        admin.done(&network, &["platform", "add-oracle"], &[platform, &key]).await;
+        admin.done(&network, &["rule", "publish"], &[platform, &rules]).await;
+        let paid = r#"{"kind":"payment","order":"V1","user":"amy","amount":40,"paid_at":"-1h"}"#;
+        let pay = ["--platform", platform, "--oracle", &other.file, &file("payments.jsonl", paid)];
+        other.done(&network, &["pay"], &pay).await;
+        assert_eq!(shown(&network, platform).await.0, ["600", "40", "560"]);
+        let too_much = admin.rebate(&network, &["vault", "withdraw-surplus"], &[platform, "stars", "561"]).await;
+        too_much.assert_refused(&["560 stars in the vault are free"]);
         // All that is left, to somebody else.
         let to = [platform, "stars", "0", "--to", &from];
         let taken = admin.done(&network, &["vault", "withdraw-surplus"], &to).await;
-        assert_eq!(taken, format!("600 stars went to {account}\n"));
-        assert_eq!(token::balance(&network.chain, &account).await.unwrap(), 600);
+        assert_eq!(taken, format!("560 stars went to {account}\n"));
+        assert_eq!(token::balance(&network.chain, &account).await.unwrap(), 560);
         let nothing = admin.rebate(&network, &["vault", "withdraw-surplus"], &[platform, "stars", "0"]).await;
         nothing.assert_refused(&["0 stars in the vault are free"]);
-        assert_eq!(shown(&network, platform).await.0, ["0", "0", "0"]);
+        assert_eq!(shown(&network, platform).await.0, ["40", "40", "0"]);
         assert!(network.chain.account(&vault).await.unwrap().is_some());
     }
 }
