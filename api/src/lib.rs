@@ -16,6 +16,7 @@ mod server;
 mod snapshot;
 mod state;
 mod transaction;
+mod tree;
 mod value;
 
 pub use openapi::openapi;

@@ -1,12 +1,14 @@
 //! What is answered where: a file a resource.
 
 mod balances;
+mod consistency;
 mod description;
 mod entries;
 mod integrity;
 mod metrics;
 mod orders;
 mod platforms;
+mod proof;
 mod rules;
 mod status;
 
@@ -22,10 +24,12 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(entries::of_user))
         .routes(routes!(orders::list))
         .routes(routes!(orders::one))
+        .routes(routes!(proof::of_order))
         .routes(routes!(rules::list))
         .routes(routes!(rules::one))
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
+        .routes(routes!(consistency::between))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -199,6 +199,19 @@ text!(Hash, "32 bytes as 64 lower-case hexadecimal digits. In a request, upper c
     example: "4d3b4e1f2f6c1f0a5b0a5d0c9e7a8b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f00");
 from_text!(Hash);
 
+/// Bytes of any number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+text!(Bytes, "Bytes as lower-case hexadecimal digits, two each.",
+    pattern: Some("^([0-9a-f]{2})*$"), format: None, example: "9f3c01a700000000");
+
 /// A transaction's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]

@@ -7,6 +7,8 @@
 //! Nothing here reads: [`inclusion`] and [`consistency`] say of which runs of leaves the heads are the proof, [`Kept`] says
 //! what must be read for them, and makes them of it.
 
+use ct_merkle::{ConsistencyProof, RootHash};
+use ct_merkle_sha2::Sha256;
 use rebate_core::{
     journal::{self, Climb, Hash, MAX_PEAKS},
     units::JournalIndex,
@@ -112,6 +114,14 @@ pub fn consistency(from: u64, to: u64) -> Option<Vec<Run>> {
     proof.extend(Some(at).filter(|at| at.first > 0));
     proof.reverse();
     Some(proof)
+}
+
+/// Whether a consistency proof leads from one tree head, over that many leaves, to another. This is for what is handed out: it
+/// is checked by other people's code, as whoever gets it will.
+pub fn is_consistent((from, old): (u64, Hash), (to, new): (u64, Hash), proof: &[Hash]) -> bool {
+    let root = |size, head: Hash| RootHash::<Sha256>::new(head.into(), size);
+    ConsistencyProof::try_from_bytes(proof.concat())
+        .is_ok_and(|proof| root(to, new).verify_consistency(&root(from, old), &proof).is_ok())
 }
 
 /// The nodes to keep that the next leaf completes, of a journal of `count` leaves before it, from the bottom up. One leaf in

@@ -7,3 +7,4 @@ pub mod draw;
 pub mod platform;
 pub mod sound;
 pub mod token;
+pub mod transparency;

@@ -6,7 +6,7 @@ mod refunds;
 
 use crate::{
     page::{self, Key, List, Page, Scope},
-    problem::{Problem, Problems},
+    problem::{Kind, Problem, Problems},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
@@ -233,6 +233,23 @@ pub(crate) struct Named {
     by: Option<By>,
 }
 
+impl Named {
+    /// The hash of the order that the path names.
+    ///
+    /// # Errors
+    /// Where that should be a hash and is none.
+    pub(super) fn hash(&self, name: &str) -> Result<Hash, Problem> {
+        let of_number = || Hash(OrderHash::of(name).0);
+        match self.by {
+            Some(By::Number) => Ok(of_number()),
+            Some(By::Hash) => name
+                .parse()
+                .map_err(|error| Problem::new(Kind::InvalidParameter, format!("order in the path: {error}"))),
+            None => Ok(name.parse().unwrap_or_else(|_| of_number())),
+        }
+    }
+}
+
 /// An order.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Order {
@@ -274,14 +291,7 @@ pub(crate) async fn one(
     Query(of): Query<OfPlatform>,
     mut snapshot: Snapshot,
 ) -> Result<Answer<Order>, Problem> {
-    let of_number = || Hash(OrderHash::of(&name).0);
-    let order = match named.by {
-        Some(By::Number) => of_number(),
-        Some(By::Hash) => name.parse().map_err(|error| {
-            Problem::new(crate::problem::Kind::InvalidParameter, format!("order in the path: {error}"))
-        })?,
-        None => name.parse().unwrap_or_else(|_| of_number()),
-    };
+    let order = named.hash(&name)?;
     let platform = snapshot.platform(of).await?;
     let rows = payments!("p.order_hash = $2 ORDER BY p.journal_index LIMIT 100", &platform.0, &order.0,)
         .fetch_all(snapshot.connection())

@@ -244,10 +244,21 @@ impl Ledger {
 
     /// Lets the indexer write `event`, in a block at the ledger's slot, whatever the journal says.
     pub async fn write(&self, event: &Event) {
+        self.write_all(std::slice::from_ref(event)).await;
+    }
+
+    /// The same of several in one transaction, which is found by the first.
+    async fn write_all(&self, events: &[Event]) {
+        let first = &events[0];
         self.cursor(self.slot - 1).await;
         let after = self.writer.cursor().await.unwrap().map(|cursor| cursor.at);
         let parent = after.unwrap_or(BlockRef { slot: 0, hash: Hash::default() });
-        let index = event.journal_index() ^ u64::from(event.platform()[0]) << 32;
+        let index = first.journal_index() ^ u64::from(first.platform()[0]) << 32;
+        let inner = |event: &Event| InnerInstruction {
+            program: 0,
+            accounts: vec![1],
+            data: [TAG.as_slice(), &event.encode().unwrap()].concat(),
+        };
         let block = Block {
             slot: u64::try_from(self.slot).unwrap(),
             hash: blockhash(self.slot),
@@ -258,11 +269,7 @@ impl Ledger {
                 signature: Signature::from(Self::signature(index)),
                 failed: false,
                 accounts: vec![PROGRAM, event_authority()],
-                inner: vec![InnerInstruction {
-                    program: 0,
-                    accounts: vec![1],
-                    data: [TAG.as_slice(), &event.encode().unwrap()].concat(),
-                }],
+                inner: events.iter().map(inner).collect(),
             }],
         };
         self.writer.write(&Stretch::of(after, [&block]).unwrap()).await.unwrap();
@@ -284,6 +291,17 @@ impl Ledger {
     pub async fn filler(&mut self) -> i64 {
         let event = self.next_filler();
         self.append(&event).await
+    }
+
+    /// Appends and writes that many of them, in one transaction.
+    pub async fn fillers(&mut self, count: usize) {
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let event = self.next_filler();
+            self.append_only(&event);
+            events.push(event);
+        }
+        self.write_all(&events).await;
     }
 
     /// Publishes a rule version for payments from `effective_at` on.

@@ -11,6 +11,7 @@ mod ledger;
 mod orders;
 mod platforms;
 mod problems;
+mod proof;
 mod refunds;
 mod rules;
 mod served;

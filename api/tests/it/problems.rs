@@ -21,6 +21,8 @@ fn paths() -> Vec<String> {
         "/v1/rules/1".into(),
         "/v1/rules/1/versions/1".into(),
         "/v1/integrity".into(),
+        format!("/v1/orders/{order}/proof"),
+        "/v1/consistency?from=2&to=4".into(),
     ]
 }
 
@@ -122,6 +124,8 @@ async fn sql_in_a_parameter_is_just_text() {
     for path in [
         format!("/v1/orders/{sql}"),
         format!("/v1/orders/{sql}?by=hash"),
+        format!("/v1/orders/{sql}/proof"),
+        format!("/v1/consistency?from=1&to={sql}"),
         format!("/v1/orders?user={sql}"),
         format!("/v1/orders?cursor={sql}"),
         format!("/v1/orders?limit={sql}"),

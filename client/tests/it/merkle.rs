@@ -3,7 +3,7 @@
 use ct_merkle::{ConsistencyProof, InclusionProof, RootHash, mem_backed_tree::MemoryBackedTree};
 use ct_merkle_sha2::Sha256;
 use proptest::prelude::*;
-use rebate_client::merkle::{Kept, Run, Subtree, TILE_HEIGHT, completed, consistency, inclusion};
+use rebate_client::merkle::{Kept, Run, Subtree, TILE_HEIGHT, completed, consistency, inclusion, is_consistent};
 use rebate_core::{
     journal::{Hash, MAX_PEAKS, append, leaf, node, root},
     units::JournalIndex,
@@ -251,12 +251,17 @@ proptest! {
         if let Some((_, shorter)) = proof.split_first_chunk::<32>() {
             prop_assert!(!holds(&old, shorter.to_vec()), "a node less");
         }
+        let nodes: Vec<Hash> = runs.iter().map(|run| run.head(of).unwrap()).collect();
+        prop_assert!(is_consistent((from, head(from)), (to, head(to)), &nodes));
+        prop_assert!(!is_consistent((from, other), (to, head(to)), &nodes));
+        prop_assert!(!is_consistent((from, head(from)), (to, other), &nodes));
+        prop_assert!(!is_consistent((from, head(from)), (to, head(to)), &[&nodes[..], &[other]].concat()));
     }
 
     #[test]
     fn a_leaf_completes_the_kept_nodes_above_it_and_no_others(bits in 0..40u32, above in 0..1u64 << 20, seed: u8) {
         // As many trailing ones as there are bits, and then anything.
-        let count = (above << 1 << bits | (1u64 << bits) - 1) & ((1 << 40) - 1);
+        let count = ((above << 1 << bits) | ((1u64 << bits) - 1)) & ((1 << 40) - 1);
         let mut peaks: Vec<Hash> = (0..MAX_PEAKS).map(|height| [seed ^ height as u8; 32]).collect();
         let nodes = completed(count, &peaks, [7; 32]);
         let heights: Vec<u8> = nodes.iter().map(|(subtree, _)| subtree.height).collect();

@@ -9,6 +9,7 @@ mod ledger;
 mod network;
 mod postgres_restart;
 mod process;
+mod proof;
 mod services;
 mod unreachable;
 mod validator_commands;
