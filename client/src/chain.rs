@@ -43,6 +43,18 @@ pub struct AccountAt {
     pub data: Vec<u8>,
 }
 
+/// Accounts, all as they were at one slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountsAt {
+    /// The slot the node answered for.
+    pub slot: u64,
+    /// In the order they were asked for; `None` where there is none.
+    pub accounts: Vec<Option<AccountAt>>,
+}
+
+/// How many accounts may be asked for at once: a node shows no more in one answer.
+pub const ACCOUNTS_AT_ONCE: usize = 100;
+
 /// A transaction that landed and succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landed {
@@ -113,11 +125,19 @@ pub enum SubmitError {
 /// Reads accounts.
 #[async_trait]
 pub trait ReadAccounts: Send + Sync {
+    /// The accounts at `addresses`, at most [`ACCOUNTS_AT_ONCE`], all as of one slot.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError>;
+
     /// The account at `address`, `None` if there is none.
     ///
     /// # Errors
     /// [`ChainError`].
-    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError>;
+    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+        Ok(self.accounts(std::slice::from_ref(address)).await?.accounts.pop().flatten())
+    }
 
     /// The hash of the chain's first block: which chain this is.
     ///

@@ -5,7 +5,7 @@ use rebate_client::{
     Pubkey,
     account::{Journal, discriminator},
     address::{Addresses, PROGRAM},
-    chain::{AccountAt, ChainError, ReadAccounts},
+    chain::{AccountAt, AccountsAt, ChainError, ReadAccounts},
 };
 use solana_program::hash::Hash;
 use std::{collections::HashMap, sync::Mutex};
@@ -53,8 +53,11 @@ impl Chain {
 
 #[async_trait]
 impl ReadAccounts for Chain {
-    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
-        self.answer(self.accounts.lock().unwrap().get(address).cloned())
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
+        let held = self.accounts.lock().unwrap();
+        let accounts: Vec<_> = addresses.iter().map(|address| held.get(address).cloned()).collect();
+        let slot = accounts.iter().flatten().map(|account| account.slot).max().unwrap_or_default();
+        self.answer(AccountsAt { slot, accounts })
     }
 
     async fn genesis_hash(&self) -> Result<Hash, ChainError> {

@@ -2,7 +2,9 @@
 //!
 //! For tests and for a demonstration that needs no validator. There are no forks here: what is produced is final.
 
-use super::{AccountAt, ChainError, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError, failure};
+use super::{
+    AccountAt, AccountsAt, ChainError, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError, failure,
+};
 use crate::{
     address::PROGRAM,
     block::{Block, InnerInstruction, Transaction},
@@ -220,15 +222,14 @@ impl State {
 
 #[async_trait]
 impl ReadAccounts for EmbeddedChain {
-    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
         let state = self.lock();
         let slot = state.tip();
-        Ok(state.svm.get_account(address).map(|account| AccountAt {
-            slot,
-            owner: account.owner,
-            lamports: account.lamports,
-            data: account.data,
-        }))
+        let account = |address: &Pubkey| {
+            let account = state.svm.get_account(address)?;
+            Some(AccountAt { slot, owner: account.owner, lamports: account.lamports, data: account.data })
+        };
+        Ok(AccountsAt { slot, accounts: addresses.iter().map(account).collect() })
     }
 
     async fn genesis_hash(&self) -> Result<Hash, ChainError> {

@@ -3,12 +3,13 @@
 mod transaction;
 
 use super::{
-    AccountAt, ChainError, Commitment, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError, failure,
+    AccountAt, AccountsAt, ChainError, Commitment, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError,
+    failure,
 };
 use crate::block::Transaction;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use solana_account_decoder_client_types::UiAccountEncoding;
+use solana_account_decoder_client_types::{UiAccount, UiAccountEncoding};
 use solana_client::{
     client_error::{ClientError, ClientErrorKind},
     nonblocking::rpc_client::RpcClient,
@@ -162,24 +163,27 @@ fn describe(error: &ClientError) -> String {
 
 #[async_trait]
 impl ReadAccounts for RpcChain {
-    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
         // Not the call for one account: its error has the node's address in it, which may hold a key.
         let config =
             || RpcAccountInfoConfig { encoding: Some(UiAccountEncoding::Base64), ..RpcAccountInfoConfig::default() };
         let answer = self
-            .retrying(|| async { self.client.get_multiple_ui_accounts_with_config(&[*address], config()).await })
+            .retrying(|| async { self.client.get_multiple_ui_accounts_with_config(addresses, config()).await })
             .await?;
-        let Some(found) = answer.value.into_iter().next().flatten() else { return Ok(None) };
-        let account = found.to_account().ok_or_else(|| ChainError::Unusable {
-            node: self.node.clone(),
-            what: format!("with an account {address} that cannot be read"),
-        })?;
-        Ok(Some(AccountAt {
-            slot: answer.context.slot,
-            owner: account.owner,
-            lamports: account.lamports,
-            data: account.data,
-        }))
+        let unusable = |what: String| ChainError::Unusable { node: self.node.clone(), what };
+        if answer.value.len() != addresses.len() {
+            let (found, asked) = (answer.value.len(), addresses.len());
+            return Err(unusable(format!("with {found} accounts where {asked} were asked for")));
+        }
+        let slot = answer.context.slot;
+        let decode = |(found, address): (Option<UiAccount>, &Pubkey)| {
+            let Some(found) = found else { return Ok(None) };
+            let account =
+                found.to_account().ok_or_else(|| unusable(format!("with an account {address} that cannot be read")))?;
+            Ok(Some(AccountAt { slot, owner: account.owner, lamports: account.lamports, data: account.data }))
+        };
+        let accounts = answer.value.into_iter().zip(addresses).map(decode).collect::<Result<_, _>>()?;
+        Ok(AccountsAt { slot, accounts })
     }
 
     async fn genesis_hash(&self) -> Result<Hash, ChainError> {

@@ -7,7 +7,7 @@ use rebate_client::{
     account::{Journal, VERSION, discriminator},
     address::{Addresses, PROGRAM, event_authority},
     block::{InnerInstruction, Transaction},
-    chain::{AccountAt, ChainError, Mention, ReadAccounts, ReadHistory},
+    chain::{AccountAt, AccountsAt, ChainError, Mention, ReadAccounts, ReadHistory},
     event::{Event, PauseChanged, PaymentRecorded, TAG},
     history::{HistoryError, JournalHistory},
     proof::JournalTree,
@@ -149,10 +149,10 @@ impl Node {
 
 #[async_trait]
 impl ReadAccounts for Node {
-    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
-        assert_eq!(*address, of().journal);
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
+        assert_eq!(addresses, [of().journal]);
         let data = [&discriminator("Journal")[..], bytemuck::bytes_of(&self.state().journal)].concat();
-        Ok(Some(AccountAt { slot: 1, owner: PROGRAM, lamports: 1, data }))
+        Ok(AccountsAt { slot: 1, accounts: vec![Some(AccountAt { slot: 1, owner: PROGRAM, lamports: 1, data })] })
     }
 
     async fn genesis_hash(&self) -> Result<Hash, ChainError> {

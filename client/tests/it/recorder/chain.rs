@@ -6,7 +6,7 @@ use rebate_client::{
     Pubkey,
     account::{Counter, OrderPage, Platform, RuleBook, User, VERSION, discriminator},
     address::{Addresses, PROGRAM},
-    chain::{AccountAt, ChainError, Landed, ReadAccounts, Submit, SubmitError},
+    chain::{AccountAt, AccountsAt, ChainError, Landed, ReadAccounts, Submit, SubmitError},
     error::{ERRORS, FIRST, ProgramError},
 };
 use rebate_core::{rule::Rule, units::AssetId};
@@ -210,14 +210,15 @@ impl State {
 
 #[async_trait]
 impl ReadAccounts for TestChain {
-    async fn account(&self, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
         let mut state = self.state();
         state.asked += 1;
-        if state.unanswered.contains(address) {
+        if addresses.iter().any(|address| state.unanswered.contains(address)) {
             return Err(unreachable());
         }
-        let data = state.accounts.get(address).cloned();
-        Ok(data.map(|data| AccountAt { slot: 1, owner: PROGRAM, lamports: 1, data }))
+        let data = addresses.iter().map(|address| state.accounts.get(address).cloned());
+        let account = |data| AccountAt { slot: 1, owner: PROGRAM, lamports: 1, data };
+        Ok(AccountsAt { slot: 1, accounts: data.map(|data| data.map(account)).collect() })
     }
 
     async fn genesis_hash(&self) -> Result<Hash, ChainError> {
