@@ -2,6 +2,8 @@
 
 CHAIN ?= embedded
 TIME ?= 120
+ROUNDS ?= 1000
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 SHELL := /bin/bash
 
 # Tools that set-up installed lie where cargo puts its own.
@@ -17,7 +19,7 @@ target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 program_crate := --manifest-path programs/rebate/Cargo.toml --target-dir $(target)/host-program
 with_postgres = $(target)/debug/rebate-local postgres --volatile --dir .local/test-postgres --
 
-.PHONY: help demo test fuzz bench program idl lint sqlx clean-local
+.PHONY: help demo test simulate-faults fuzz bench program idl lint sqlx clean-local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,15 @@ test: ## every test, on a real Postgres and a real validator
 	cargo test --locked $(program_crate)
 	cargo build --locked --workspace --bins
 	$(with_postgres) cargo nextest run --locked --workspace
+
+simulate-faults: ## rounds of faults between chain, indexer and Postgres; SEED=… ROUNDS=1000, and a seed plays the same again
+	@setup/rust
+	@setup/postgres
+	@setup/nextest
+	@setup/program
+	cargo build --locked --workspace --bins
+	REBATE_FAULTS_SEED=$(SEED) REBATE_FAULTS_ROUNDS=$(ROUNDS) $(with_postgres) cargo nextest run --locked --workspace \
+		--profile faults --no-capture -E 'package(rebate-indexer) & test(/^faults::/)'
 
 # Deps are those of `make bench`; only the crates that libFuzzer looks into are compiled anew.
 fuzz: ## looks for inputs that break the record parser or the program, TIME=120 seconds each

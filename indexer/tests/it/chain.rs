@@ -34,6 +34,7 @@ pub const IDLE: u16 = 2;
 pub const GRANT: u64 = 1_000;
 
 /// A chain as far as it was made.
+#[derive(Clone)]
 pub struct Chain {
     pub blocks: Vec<Block>,
     pending: Vec<Transaction>,
@@ -42,7 +43,7 @@ pub struct Chain {
     platforms: HashMap<[u8; 32], Platform>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Platform {
     events: u64,
     payments: HashMap<[u8; 32], u64>,

@@ -57,8 +57,25 @@ impl Database {
         self.pool.execute(sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))).await.unwrap();
     }
 
+    /// Empties every table.
+    pub async fn clear(&self) {
+        self.execute(
+            "DO $$ BEGIN EXECUTE (
+                 SELECT 'TRUNCATE ' || string_agg(format('%I', relname), ', ') FROM pg_class
+                 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+                     AND relname <> '_sqlx_migrations'
+             ); END $$",
+        )
+        .await;
+    }
+
     /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
     pub async fn content(&self) -> String {
+        self.content_at_once().await.1
+    }
+
+    /// The same, and the cursor's slot, as of one moment.
+    pub async fn content_at_once(&self) -> (Option<i64>, String) {
         const TABLES: [&str; 21] = [
             "cursor",
             "transactions",
@@ -82,17 +99,19 @@ impl Database {
             "users",
             "balances",
         ];
+        let mut snapshot = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
+        let slot = sqlx::query_scalar("SELECT slot FROM cursor").fetch_optional(&mut *snapshot).await.unwrap();
         let mut content = String::new();
         for table in TABLES {
             let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
                 "SELECT row::text FROM (SELECT to_jsonb(t) - 'written_at' AS row FROM {table} AS t) AS rows ORDER BY 1"
             )))
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *snapshot)
             .await
             .unwrap();
             content.push_str(&format!("{table}\n{}\n", rows.join("\n")));
         }
-        content
+        (slot, content)
     }
 }
 

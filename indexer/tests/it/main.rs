@@ -3,8 +3,10 @@
 
 mod chain;
 mod database;
+mod faults;
 mod kill;
 mod kinds;
+mod proxy;
 mod reading;
 mod rpc;
 mod schema;
