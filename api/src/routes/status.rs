@@ -110,7 +110,7 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
         return Err(Problem::not_ready(absent));
     }
 
-    let cursor = sqlx::query!("SELECT commitment, slot, block_time, written_at FROM cursor")
+    let cursor = sqlx::query!("SELECT slot, final_slot, block_time, written_at FROM cursor")
         .fetch_optional(&mut *connection)
         .await?
         .ok_or_else(|| not_ready("no block was indexed yet: start the indexer"))?;
@@ -125,5 +125,5 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
             max_lag.as_secs()
         )));
     }
-    Ok(Ready { status: "ready", lag_seconds: lag, as_of: AsOf::new(cursor.slot, &cursor.commitment) })
+    Ok(Ready { status: "ready", lag_seconds: lag, as_of: AsOf::new(cursor.slot, cursor.final_slot) })
 }

@@ -1,10 +1,13 @@
 //! The indexer against a real Postgres, the one that `DATABASE_URL` names.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
+mod audit;
 mod chain;
 mod database;
+mod finality;
 mod kill;
 mod kinds;
+mod provisional;
 mod reading;
 mod rpc;
 mod schema;
