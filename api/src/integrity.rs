@@ -160,7 +160,7 @@ pub(crate) async fn compare(state: &ApiState, platform: Address, user: Option<Ha
             users: found.accounts.users,
         },
         differences: found.differences.into_iter().map(Difference::from).collect(),
-        as_of: AsOf::new(found.stored.slot, &found.stored.commitment),
+        as_of: AsOf::new(found.stored.slot, found.stored.final_slot),
     })
 }
 

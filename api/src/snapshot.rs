@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use utoipa::ToSchema;
 
-/// How sure the answer is.
+/// How sure something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Finality {
@@ -37,15 +37,26 @@ pub struct AsOf {
     /// The last slot that was read when this was answered: nothing later is in it, nothing earlier is missing.
     #[schema(minimum = 0, example = 312_456_789)]
     pub as_of_slot: i64,
-    /// How sure that slot is.
+    /// How sure that slot is. What is in the answer and older can be surer.
     pub finality: Finality,
+    /// The last slot that is finalized: what is from there or before stays. Null where none is yet.
+    #[schema(required, minimum = 0, example = 312_456_757)]
+    pub final_slot: Option<i64>,
 }
 
 impl AsOf {
-    /// As of `slot`, read at `commitment`, of which the schema allows two.
-    pub(crate) fn new(slot: i64, commitment: &str) -> Self {
-        let finality = if commitment == "finalized" { Finality::Finalized } else { Finality::Confirmed };
-        Self { as_of_slot: slot, finality }
+    /// As of `slot`, where all up to `final_slot` is finalized.
+    pub(crate) fn new(slot: i64, final_slot: Option<i64>) -> Self {
+        let as_of = Self { as_of_slot: slot, finality: Finality::Confirmed, final_slot };
+        Self { finality: as_of.finality_of(slot), ..as_of }
+    }
+
+    /// How sure something of `slot` is.
+    pub fn finality_of(&self, slot: i64) -> Finality {
+        match self.final_slot {
+            Some(last) if slot <= last => Finality::Finalized,
+            _ => Finality::Confirmed,
+        }
     }
 }
 
@@ -75,7 +86,7 @@ impl Snapshot {
     pub(crate) async fn take(pool: &PgPool, default_platform: Option<Address>) -> Result<Self, Problem> {
         let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let cursor = sqlx::query!(
-            r#"SELECT genesis_hash AS "genesis_hash: Hash", commitment, slot,
+            r#"SELECT genesis_hash AS "genesis_hash: Hash", slot, final_slot,
                       blockhash AS "blockhash: Hash", coalesce(block_time, written_at) AS "time!: Instant"
                FROM cursor"#
         )
@@ -88,7 +99,7 @@ impl Snapshot {
                 genesis_hash: cursor.genesis_hash,
                 blockhash: cursor.blockhash,
                 time: cursor.time,
-                as_of: AsOf::new(cursor.slot, &cursor.commitment),
+                as_of: AsOf::new(cursor.slot, cursor.final_slot),
             },
             default_platform,
             etag: None,
@@ -196,7 +207,7 @@ impl FromRequestParts<ApiState> for Snapshot {
 }
 
 /// Weak, since what leaves here may be compressed on its way. It covers everything an answer depends on: the block it is
-/// as of, the request, and how this server is configured.
+/// as of, what is final of that, the request, and how this server is configured.
 fn etag(position: &Position, state: &ApiState, parts: &Parts) -> Result<HeaderValue, header::InvalidHeaderValue> {
     let settings = state.settings();
     let mut digest = Sha256::new();
@@ -204,7 +215,7 @@ fn etag(position: &Position, state: &ApiState, parts: &Parts) -> Result<HeaderVa
         env!("CARGO_PKG_VERSION"),
         &settings.cluster.to_string(),
         &settings.platform.map_or_else(String::new, |platform| platform.to_string()),
-        &format!("{:?}", position.as_of.finality),
+        &format!("{:?}", position.as_of.final_slot),
         parts.uri.path(),
         parts.uri.query().unwrap_or_default(),
     ] {

@@ -1,6 +1,9 @@
 //! The transaction that something on record came with.
 
-use crate::value::{Instant, Signature};
+use crate::{
+    snapshot::{AsOf, Finality},
+    value::{Instant, Signature},
+};
 use rebate_client::explorer::Cluster;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +16,8 @@ pub struct Transaction {
     /// The slot of its block.
     #[schema(minimum = 0, example = 312_456_789)]
     pub slot: i64,
+    /// How sure that block is, and whatever the transaction did with it.
+    pub finality: Finality,
     /// When the producer of that block says it was produced.
     #[schema(required)]
     pub block_time: Option<Instant>,
@@ -26,11 +31,12 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The transaction, with its page on `cluster`.
-    pub fn new(cluster: &Cluster, signature: Signature, slot: i64, block_time: Option<Instant>) -> Self {
+    /// The transaction, with its page on `cluster`, in an answer as of `as_of`.
+    pub fn new(cluster: &Cluster, as_of: &AsOf, signature: Signature, slot: i64, block_time: Option<Instant>) -> Self {
         Self {
             signature,
             slot,
+            finality: as_of.finality_of(slot),
             block_time,
             explorer: cluster.transaction(&solana_signature::Signature::from(signature.0)),
         }

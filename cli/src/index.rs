@@ -63,10 +63,14 @@ async fn show(database_url: &str, chain: Option<&RpcChain>) -> anyhow::Result<()
 async fn show_position(position: &Position, chain: Option<&RpcChain>) {
     let now = OffsetDateTime::now_utc();
     let age = position.block_time.map_or_else(String::new, |time| format!(", produced {} ago", ago(now - time)));
+    let sure = match position.final_slot {
+        Some(slot) if slot == position.slot => "final".to_owned(),
+        Some(slot) => format!("final up to slot {slot}"),
+        None => "none of it known to be final".to_owned(),
+    };
     println!(
-        "read up to slot {} ({}){age}, written {} ago, of the chain with genesis hash {}",
+        "read up to slot {} ({sure}){age}, written {} ago, of the chain with genesis hash {}",
         position.slot,
-        position.commitment,
         ago(now - position.written_at),
         position.genesis_hash
     );

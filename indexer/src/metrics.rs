@@ -18,6 +18,12 @@ pub struct Metrics {
     pub tip_slot: IntGauge,
     /// The slot of the last block written.
     pub cursor_slot: IntGauge,
+    /// The slot of the last block written that is known to be final.
+    pub final_slot: IntGauge,
+    /// How many stretches were written that are not known to be final.
+    pub provisional: IntGauge,
+    /// How often blocks that were written before they were final were taken back since the start.
+    pub reverts: IntCounter,
     /// 1 while it writes, 0 while it stands by because another one does.
     pub writing: IntGauge,
     /// Blocks written since the start.
@@ -46,6 +52,9 @@ impl Metrics {
         let metrics = Self {
             tip_slot: IntGauge::new("rebate_indexer_tip_slot", "Slot of the last block the source could yield")?,
             cursor_slot: IntGauge::new("rebate_indexer_cursor_slot", "Slot of the last block written")?,
+            final_slot: IntGauge::new("rebate_indexer_final_slot", "Slot of the last block written that is final")?,
+            provisional: IntGauge::new("rebate_indexer_provisional", "Stretches of blocks written that are not final")?,
+            reverts: IntCounter::new("rebate_indexer_reverts_total", "How often blocks written were taken back")?,
             writing: IntGauge::new("rebate_indexer_writing", "1 while it writes, 0 while it stands by")?,
             blocks: IntCounter::new("rebate_indexer_blocks_total", "Blocks written")?,
             events: IntCounter::new("rebate_indexer_events_total", "Events written")?,
@@ -64,9 +73,12 @@ impl Metrics {
             )?,
             lag_seconds: Gauge::new("rebate_indexer_lag_seconds", "Age of the last block written")?,
         };
-        let all: [Box<dyn Collector>; 10] = [
+        let all: [Box<dyn Collector>; 13] = [
             Box::new(metrics.tip_slot.clone()),
             Box::new(metrics.cursor_slot.clone()),
+            Box::new(metrics.final_slot.clone()),
+            Box::new(metrics.provisional.clone()),
+            Box::new(metrics.reverts.clone()),
             Box::new(metrics.writing.clone()),
             Box::new(metrics.blocks.clone()),
             Box::new(metrics.events.clone()),

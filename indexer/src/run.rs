@@ -3,6 +3,7 @@
 use crate::{
     database::{self, DatabaseError},
     error::IndexError,
+    finality::{Heard, Vanished},
     metrics::{DATABASE, Metrics, SOURCE},
     retry::{Outage, until_it_answers},
     source::{BlockRef, BlockSource, Next, SourceError},
@@ -53,6 +54,11 @@ pub struct Options {
     pub events_at_once: usize,
     /// How long node and database may be silent at the start. Later they are waited for without end.
     pub patience: Duration,
+    /// Of a source that yields what is not final yet: how many transactions of the database may be provisional. With more,
+    /// writing waits for the audit. At the tip there is one for each block.
+    pub provisional_at_most: u64,
+    /// How often to look whether what is provisional has become final.
+    pub audit_every: Duration,
 }
 
 impl Default for Options {
@@ -63,6 +69,8 @@ impl Default for Options {
             blocks_at_once: 256,
             events_at_once: 2_000,
             patience: Duration::from_secs(10),
+            provisional_at_most: 1_000,
+            audit_every: Duration::from_millis(500),
         }
     }
 }
@@ -70,9 +78,9 @@ impl Default for Options {
 /// Mirrors a source's events into a database.
 pub struct Indexer {
     pool: PgPool,
-    source: Arc<dyn BlockSource>,
-    options: Options,
-    metrics: Metrics,
+    pub(crate) source: Arc<dyn BlockSource>,
+    pub(crate) options: Options,
+    pub(crate) metrics: Metrics,
     watch: Option<Watch>,
 }
 
@@ -154,7 +162,10 @@ impl Indexer {
         }
         loop {
             let Some(cursor) = unless(token, self.cursor(writer)).await.transpose()? else { return Ok(()) };
-            match self.follow(writer, cursor, token).await {
+            match self.follow_once(writer, cursor, token).await {
+                Ok(Ended::Stopped) => return Ok(()),
+                // Something was taken back, and the cursor is before it.
+                Ok(Ended::Reverted) => {}
                 // Whether the transaction under way was committed is not known: the cursor tells.
                 Err(error) if error.is_outage_of_database() => {
                     self.metrics.retries.with_label_values(&[DATABASE]).inc();
@@ -164,7 +175,7 @@ impl Indexer {
                         return Ok(());
                     }
                 }
-                ended => return ended,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -177,6 +188,22 @@ impl Indexer {
             info!("what differed of platform {} is mended", mismatch.platform);
         }
         (!mended).then_some(mismatch)
+    }
+
+    /// Follows the chain until it leaves what was written, which is taken back then if it is not final.
+    async fn follow_once(
+        &self,
+        writer: &Writer,
+        cursor: Option<Cursor>,
+        token: &CancellationToken,
+    ) -> Result<Ended, IndexError> {
+        match self.follow(writer, cursor, token).await {
+            Ok(None) => return Ok(Ended::Stopped),
+            Ok(Some(vanished)) => self.revert_vanished(writer, &vanished).await?,
+            Err(IndexError::Source(error)) => self.revert_forked(writer, error).await?,
+            Err(error) => return Err(error),
+        }
+        Ok(Ended::Reverted)
     }
 
     /// Which chain the source yields, and whether the database is ready for it.
@@ -197,6 +224,7 @@ impl Indexer {
             Some(cursor) => {
                 info!("going on after block {}", cursor.at);
                 self.metrics.cursor_slot.set(gauge(cursor.at.slot));
+                self.metrics.final_slot.set(cursor.last_final.map_or(0, |block| gauge(block.slot)));
                 self.metrics.note_age(cursor.time);
             }
             None => info!("beginning with an empty database"),
@@ -204,15 +232,23 @@ impl Indexer {
         Ok(cursor)
     }
 
-    /// Reads, puts together and writes at the same time. An error goes down the same way as the blocks before it, so
-    /// that these are written first.
+    /// Reads, puts together, writes and audits at the same time. An error goes down the same way as the blocks before it,
+    /// so that these are written first. Returns what has vanished, or nothing once it is told to stop.
     async fn follow(
         &self,
         writer: &Writer,
         cursor: Option<Cursor>,
         token: &CancellationToken,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Option<Vanished>, IndexError> {
         let after = cursor.map(|cursor| cursor.at);
+        let final_slot = self.ask_source(None, || self.source.final_slot());
+        let heard = Heard::new(match self.is_provisional() {
+            true => match unless(token, final_slot).await.transpose()? {
+                Some(slot) => slot,
+                None => return Ok(None),
+            },
+            false => 0,
+        });
         let (blocks_out, blocks_in) = channel(self.options.ahead.max(1));
         let (stretches_out, stretches_in) = channel(1);
         let upstream = async {
@@ -229,9 +265,17 @@ impl Indexer {
             // The writer has the last word.
             pending().await
         };
+        let audit = async {
+            match self.is_provisional() {
+                true => self.audit(writer, &heard).await,
+                // What follows settles or refutes what another source left.
+                false => pending().await,
+            }
+        };
         select! {
-            ended = self.write(writer, stretches_in) => ended,
-            () = upstream => Ok(()),
+            ended = self.write(writer, stretches_in, &heard, token) => ended.map(|()| None),
+            () = upstream => Ok(None),
+            vanished = audit => vanished.map(Some),
         }
     }
 
@@ -347,23 +391,47 @@ impl Indexer {
         &self,
         writer: &Writer,
         mut stretches: Receiver<Result<Stretch, IndexError>>,
+        heard: &Heard,
+        token: &CancellationToken,
     ) -> Result<(), IndexError> {
         while let Some(stretch) = stretches.recv().await {
             let stretch = stretch?;
+            let mut is_final = true;
+            if self.is_provisional() {
+                let asked = async {
+                    let is_final = self.is_final(&stretch, heard).await;
+                    if !is_final {
+                        self.wait_for_room(writer, heard).await?;
+                    }
+                    Ok::<_, IndexError>(is_final)
+                };
+                let Some(answer) = unless(token, asked).await.transpose()? else { return Ok(()) };
+                is_final = answer;
+            }
             let timer = self.metrics.write_seconds.start_timer();
-            let written = writer.write(&stretch).await?;
+            let written = match is_final {
+                true => writer.write(&stretch).await?,
+                false => writer.write_provisional(&stretch).await?,
+            };
             timer.observe_duration();
             self.metrics.blocks.inc_by(counter(stretch.blocks()));
             self.metrics.events.inc_by(counter(written.events));
             if let Some(end) = stretch.end() {
                 self.metrics.cursor_slot.set(gauge(end.slot));
+                if is_final {
+                    self.metrics.final_slot.set(gauge(end.slot));
+                }
             }
             self.metrics.note_age(stretch.time().map(OffsetDateTime::unix_timestamp));
         }
         Ok(())
     }
 
-    async fn ask_source<T, F>(&self, patience: Option<Duration>, call: impl FnMut() -> F) -> Result<T, SourceError>
+    pub(crate) async fn ask_source<T, F>(
+        &self,
+        patience: Option<Duration>,
+        call: impl FnMut() -> F,
+    ) -> Result<T, SourceError>
     where
         F: Future<Output = Result<T, SourceError>>,
     {
@@ -380,6 +448,14 @@ impl Indexer {
     }
 }
 
+/// How following the chain ended.
+enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// The chain had left what was written, and that was taken back.
+    Reverted,
+}
+
 /// What `future` yields, unless `token` is cancelled first.
 async fn unless<T>(token: &CancellationToken, future: impl Future<Output = T>) -> Option<T> {
     token.run_until_cancelled(future).await
@@ -392,7 +468,7 @@ async fn send(out: &Sender<Result<Stretch, IndexError>>, stretch: &mut Stretch) 
     stretch.blocks() == 0 || out.send(Ok(stretch)).await.is_ok()
 }
 
-fn gauge(slot: u64) -> i64 {
+pub(crate) fn gauge(slot: u64) -> i64 {
     i64::try_from(slot).unwrap_or(i64::MAX)
 }
 

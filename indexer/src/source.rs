@@ -7,6 +7,7 @@ pub mod rpc;
 use async_trait::async_trait;
 use rebate_client::{block::Block, chain::Commitment};
 use solana_program::hash::Hash;
+use solana_signature::Signature;
 use std::fmt;
 use thiserror::Error;
 
@@ -44,6 +45,27 @@ pub enum Next {
     Block(Box<Block>),
     /// None follows yet. It says nothing about any slot: ask again.
     NothingYet,
+}
+
+/// A transaction and where it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mined {
+    /// Its first signature.
+    pub signature: Signature,
+    /// The slot of its block.
+    pub slot: u64,
+}
+
+/// What became of a block that was not final yet when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is final, and all blocks it builds on with it.
+    Final,
+    /// The final chain passes it by.
+    Vanished {
+        /// What is there instead.
+        why: String,
+    },
 }
 
 /// Why a source did not say what comes next.
@@ -160,4 +182,28 @@ pub trait BlockSource: Send + Sync {
 
     /// Returns when there may be a block after `slot`, or after a while.
     async fn wait(&self, slot: Option<u64>);
+
+    /// The slot of the last final block the source knows of. What it yields beyond that can still be taken back. A source
+    /// that yields final blocks only need not say more than its tip.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    async fn final_slot(&self) -> Result<u64, SourceError> {
+        self.tip().await
+    }
+
+    /// What became of `block`, and of `transactions`, which are in it or in blocks that it builds on: asked of what was
+    /// yielded before it was final, once [`Self::final_slot`] has come to it. Either answer needs proof. That something is
+    /// not found proves nothing, and is [`SourceError::Unavailable`]. Never asked of a source that yields final blocks only:
+    /// what follows says it all.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    async fn audit(&self, block: &BlockRef, _transactions: &[Mined]) -> Result<Verdict, SourceError> {
+        Err(SourceError::Unavailable {
+            node: "of this source".to_owned(),
+            what: format!("what became of block {block}"),
+            why: "it knows final blocks only".to_owned(),
+        })
+    }
 }

@@ -27,8 +27,8 @@ pub struct Position {
     pub genesis_hash: Hash,
     /// The last slot.
     pub slot: u64,
-    /// How sure it is: `confirmed` or `finalized`.
-    pub commitment: String,
+    /// The last that is final; `None` where none is known to be.
+    pub final_slot: Option<u64>,
     /// When the block was produced, by its producer.
     pub block_time: Option<OffsetDateTime>,
     /// When it was written.
@@ -52,14 +52,14 @@ impl Status {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn read(pool: &PgPool) -> Result<Self, DatabaseError> {
-        let position = sqlx::query!("SELECT genesis_hash, slot, commitment, block_time, written_at FROM cursor")
+        let position = sqlx::query!("SELECT genesis_hash, slot, final_slot, block_time, written_at FROM cursor")
             .fetch_optional(pool)
             .await?
             .map(|row| Position {
                 // The table takes no other length.
                 genesis_hash: row.genesis_hash.try_into().map(Hash::new_from_array).unwrap_or_default(),
                 slot: row.slot.unsigned_abs(),
-                commitment: row.commitment,
+                final_slot: row.final_slot.map(i64::unsigned_abs),
                 block_time: row.block_time,
                 written_at: row.written_at,
             });

@@ -9,6 +9,7 @@ mod oracle_keys;
 mod outcomes;
 mod payments;
 mod platforms;
+mod provisional;
 mod redemptions;
 mod refunds;
 mod rules;
@@ -18,6 +19,7 @@ mod vaults;
 mod wallets;
 
 pub use cursor::Cursor;
+pub use provisional::{Provisional, Reverted};
 
 use crate::{
     database::DatabaseError,
@@ -110,6 +112,11 @@ impl Writer {
         self.genesis_hash
     }
 
+    /// How sure the blocks are.
+    pub fn commitment(&self) -> Commitment {
+        self.commitment
+    }
+
     /// Where to go on; `None` in an empty database.
     ///
     /// # Errors
@@ -118,7 +125,8 @@ impl Writer {
         cursor::read(&self.pool).await
     }
 
-    /// Writes a stretch and moves the cursor behind it, in one transaction.
+    /// Writes a stretch and moves the cursor behind it, in one transaction. Its last block must be final; then everything
+    /// before it is, and what was provisional of that is so no more.
     ///
     /// A stretch whose events are there already only moves the cursor. The cursor's row is taken first and kept to the
     /// end, so that two writers come one after the other and the second finds itself fenced.
@@ -127,6 +135,19 @@ impl Writer {
     /// [`WriteError`]; then nothing was written. If the connection breaks at the very end, the database may
     /// nevertheless have committed: read the cursor again.
     pub async fn write(&self, stretch: &Stretch) -> Result<Written, WriteError> {
+        self.write_as(stretch, true).await
+    }
+
+    /// As [`Self::write`], of a stretch that the chain can still take back: so can [`Self::revert`], until
+    /// [`Self::settle`].
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn write_provisional(&self, stretch: &Stretch) -> Result<Written, WriteError> {
+        self.write_as(stretch, false).await
+    }
+
+    async fn write_as(&self, stretch: &Stretch, is_final: bool) -> Result<Written, WriteError> {
         let Some(end) = stretch.end().filter(|_| stretch.blocks() > 0) else { return Ok(Written::default()) };
         let mut transaction = self.pool.begin().await?;
         let to = cursor::Step {
@@ -135,8 +156,13 @@ impl Writer {
             from: stretch.start(),
             to: end,
             time: stretch.time(),
+            is_final,
         };
-        cursor::advance(&mut transaction, &to).await?;
+        if is_final {
+            cursor::advance(&mut transaction, &to).await?;
+        } else {
+            provisional::begin(&mut transaction, &to, stretch).await?;
+        }
         let written = if stretch.events().is_empty() {
             Written::default()
         } else {
@@ -144,6 +170,40 @@ impl Writer {
         };
         transaction.commit().await?;
         Ok(written)
+    }
+
+    /// How many stretches are provisional.
+    ///
+    /// # Errors
+    /// [`WriteError::Database`].
+    pub async fn provisional(&self) -> Result<u64, WriteError> {
+        provisional::count(&self.pool).await
+    }
+
+    /// The first `limit` provisional stretches that end at `slot` or before, in order.
+    ///
+    /// # Errors
+    /// [`WriteError::Database`].
+    pub async fn provisional_up_to(&self, slot: u64, limit: u32) -> Result<Vec<Provisional>, WriteError> {
+        provisional::up_to(&self.pool, slot, limit).await
+    }
+
+    /// Notes that the provisional stretch that ends with `end` is final, and all before it with it. Returns how many these
+    /// were: none if there is no such stretch any more.
+    ///
+    /// # Errors
+    /// [`WriteError::Database`]; then nothing has changed.
+    pub async fn settle(&self, end: &BlockRef) -> Result<u64, WriteError> {
+        provisional::settle(&self.pool, end).await
+    }
+
+    /// Takes the provisional stretch that ends with `end` back, and all after it, in one transaction: every table is as it
+    /// was before, and the cursor with them. Without such a stretch nothing happens, and `None` is returned.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing has changed.
+    pub async fn revert(&self, end: &BlockRef) -> Result<Option<Reverted>, WriteError> {
+        provisional::revert(&self.pool, end).await
     }
 }
 

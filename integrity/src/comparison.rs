@@ -112,13 +112,13 @@ impl Comparer {
 struct Position {
     genesis_hash: Vec<u8>,
     slot: i64,
-    commitment: String,
+    final_slot: Option<i64>,
 }
 
 /// One state of the database. Dropping it ends its transaction.
 async fn snapshot(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, Position), IntegrityError> {
     let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let position = sqlx::query_as!(Position, "SELECT genesis_hash, slot, commitment FROM cursor")
+    let position = sqlx::query_as!(Position, "SELECT genesis_hash, slot, final_slot FROM cursor")
         .fetch_optional(&mut *transaction)
         .await?
         .ok_or(IntegrityError::NothingIndexed)?;
@@ -242,7 +242,7 @@ impl Comparison {
             }),
             stored: TableSide {
                 slot: position.slot,
-                commitment: position.commitment,
+                final_slot: position.final_slot,
                 count: stored_count,
                 hashed: whole.count,
                 head: whole.root(),

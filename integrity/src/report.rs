@@ -95,8 +95,8 @@ pub struct ChainSide {
 pub struct TableSide {
     /// The last slot that was read.
     pub slot: i64,
-    /// How sure it is: `confirmed` or `finalized`.
-    pub commitment: String,
+    /// The last that is final; `None` where none is known to be.
+    pub final_slot: Option<i64>,
     /// How many events it holds.
     pub count: u64,
     /// How many of them, from the first, `head` is over.

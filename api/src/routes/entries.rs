@@ -111,7 +111,7 @@ impl Key for Place {
 
 /// List the changes of a user's balances
 ///
-/// Newest first. Entries are only ever added.
+/// Newest first. Entries are only ever added, and those of a transaction that is confirmed only can go with it.
 #[utoipa::path(
     get,
     path = "/v1/users/{user}/entries",
@@ -170,6 +170,7 @@ pub(crate) async fn of_user(
     }
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index, row.position))?;
     let cluster = &state.settings().cluster;
+    let as_of = snapshot.as_of();
     let items = rows
         .into_iter()
         .map(|row| Entry {
@@ -189,9 +190,8 @@ pub(crate) async fn of_user(
             at: row.at,
             journal_index: row.journal_index,
             position: row.position,
-            transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+            transaction: Transaction::new(cluster, &as_of, row.signature, row.slot, row.block_time),
         })
         .collect();
-    let as_of = snapshot.as_of();
     Ok(snapshot.answer(Entries { items, next_cursor, as_of }))
 }

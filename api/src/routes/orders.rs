@@ -118,6 +118,7 @@ async fn complete(
     let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
     let mut outcomes = outcomes::of(snapshot, platform, &indices).await?;
     let mut refunds = refunds::of_payments(snapshot, platform, &indices, cluster).await?;
+    let as_of = snapshot.as_of();
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -139,7 +140,7 @@ async fn complete(
                 refunded: refunds.last().map_or(Amount(Decimal::ZERO), Refund::refunded),
                 refunds,
                 outcomes: outcomes.remove(&row.journal_index).unwrap_or_default(),
-                transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+                transaction: Transaction::new(cluster, &as_of, row.signature, row.slot, row.block_time),
             }
         })
         .collect())

@@ -163,7 +163,7 @@ fn members(set: i64) -> Vec<u8> {
 }
 
 impl Row {
-    fn shown(self, cluster: &Cluster) -> RuleVersion {
+    fn shown(self, cluster: &Cluster, as_of: &AsOf) -> RuleVersion {
         let Json(definition) = self.definition;
         RuleVersion {
             rule: self.rule,
@@ -199,7 +199,7 @@ impl Row {
             grants: self.grants,
             reversed: self.reversed,
             journal_index: self.journal_index,
-            transaction: Transaction::new(cluster, self.signature, self.slot, self.block_time),
+            transaction: Transaction::new(cluster, as_of, self.signature, self.slot, self.block_time),
         }
     }
 }
@@ -288,8 +288,8 @@ pub(crate) async fn list(
     .await?;
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.rule, row.version))?;
     let cluster = &state.settings().cluster;
-    let items = rows.into_iter().map(|row| row.shown(cluster)).collect();
     let as_of = snapshot.as_of();
+    let items = rows.into_iter().map(|row| row.shown(cluster, &as_of)).collect();
     Ok(snapshot.answer(Rules { items, next_cursor, as_of }))
 }
 
@@ -382,8 +382,8 @@ pub(crate) async fn one(
     .fetch_one(snapshot.connection())
     .await?;
     let cluster = &state.settings().cluster;
-    let versions = rows.into_iter().map(|row| row.shown(cluster)).collect();
     let as_of = snapshot.as_of();
+    let versions = rows.into_iter().map(|row| row.shown(cluster, &as_of)).collect();
     Ok(snapshot.answer(Rule { platform, rule, totals, budget, versions, as_of }))
 }
 
@@ -429,7 +429,7 @@ pub(crate) async fn version(
         .fetch_optional(snapshot.connection())
         .await?
         .ok_or_else(|| snapshot.unknown(&format_args!("version {version} of rule {rule}")))?
-        .shown(&state.settings().cluster);
+        .shown(&state.settings().cluster, &snapshot.as_of());
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(OneRuleVersion { version, as_of }))
 }

@@ -116,7 +116,7 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
         let what = |found: &Mismatch| format!("the tables are not what the chain has, so nothing is written: {found}");
         return Err(Problem::not_ready(mismatches.iter().map(what).collect()));
     }
-    let cursor = sqlx::query!("SELECT commitment, slot, block_time, written_at FROM cursor")
+    let cursor = sqlx::query!("SELECT slot, final_slot, block_time, written_at FROM cursor")
         .fetch_optional(&mut *connection)
         .await?
         .ok_or_else(|| not_ready("no block was indexed yet: start the indexer"))?;
@@ -131,5 +131,5 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
             max_lag.as_secs()
         )));
     }
-    Ok(Ready { status: "ready", lag_seconds: lag, as_of: AsOf::new(cursor.slot, &cursor.commitment) })
+    Ok(Ready { status: "ready", lag_seconds: lag, as_of: AsOf::new(cursor.slot, cursor.final_slot) })
 }

@@ -179,12 +179,15 @@ impl Ledger {
     }
 
     async fn cursor(&self, slot: i64) {
-        sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2, block_time = now(), written_at = now()")
-            .bind(slot)
-            .bind(blockhash(slot).to_bytes())
-            .execute(&self.pool)
-            .await
-            .unwrap();
+        sqlx::query(
+            "UPDATE cursor SET slot = $1, blockhash = $2, block_time = now(), written_at = now(), final_slot = $1,
+                               final_hash = $2",
+        )
+        .bind(slot)
+        .bind(blockhash(slot).to_bytes())
+        .execute(&self.pool)
+        .await
+        .unwrap();
     }
 
     /// Shows the platform's accounts on `chain` as of the ledger's slot.

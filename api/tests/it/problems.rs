@@ -5,6 +5,7 @@ use crate::{
 use rebate_api::Settings;
 use rebate_client::{Pubkey, explorer::Cluster};
 use reqwest::{Method, header};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A path of every kind there is under /v1.
@@ -42,11 +43,73 @@ async fn every_answer_names_its_slot_and_finality() {
         let body = served.json(&path).await;
         assert_eq!(body["as_of_slot"], 100, "{path}");
         assert_eq!(body["finality"], "finalized", "{path}");
+        assert_eq!(body["final_slot"], 100, "{path}");
     }
-    served.sql("UPDATE cursor SET commitment = 'confirmed'").await;
+    served.sql("UPDATE cursor SET final_slot = 99").await;
     for path in paths() {
-        assert_eq!(served.json(&path).await["finality"], "confirmed", "{path}");
+        let body = served.json(&path).await;
+        assert_eq!((&body["finality"], &body["final_slot"]), (&json!("confirmed"), &json!(99)), "{path}");
     }
+    served.sql("UPDATE cursor SET final_slot = NULL, final_hash = NULL").await;
+    for path in paths() {
+        let body = served.json(&path).await;
+        assert_eq!((&body["finality"], &body["final_slot"]), (&json!("confirmed"), &Value::Null), "{path}");
+    }
+}
+
+/// Every transaction in an answer, by slot and finality.
+fn transactions(answer: &Value, found: &mut Vec<(i64, String)>) {
+    match answer {
+        Value::Array(items) => items.iter().for_each(|item| transactions(item, found)),
+        Value::Object(members) => {
+            if members.contains_key("signature") {
+                found.push((answer["slot"].as_i64().unwrap(), answer["finality"].as_str().unwrap().to_owned()));
+            }
+            members.values().for_each(|member| transactions(member, found));
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_transaction_says_whether_it_is_final_by_its_own_slot() {
+    let served = Served::new().await;
+    let mut ledger = filled(&served).await;
+    ledger.move_cursor(200).await;
+    ledger.pay("A2", "ann", 500, &[Did::granted(1, 100)]).await;
+    ledger.move_cursor(300).await;
+    let (user, second) = (user("ann"), order("A2"));
+    for (last_final, older, newer) in
+        [(300, "finalized", "finalized"), (199, "finalized", "confirmed"), (99, "confirmed", "confirmed")]
+    {
+        sqlx::query("UPDATE cursor SET final_slot = $1").bind(last_final).execute(served.pool()).await.unwrap();
+        for (path, expected) in [
+            ("/v1/orders".to_owned(), vec![(200, newer), (100, older)]),
+            (format!("/v1/orders/{second}"), vec![(200, newer)]),
+            (format!("/v1/users/{user}/entries"), vec![(200, newer), (100, older)]),
+            ("/v1/rules".to_owned(), vec![(100, older), (100, older)]),
+        ] {
+            let mut found = Vec::new();
+            transactions(&served.json(&path).await, &mut found);
+            let expected: Vec<_> = expected.into_iter().map(|(slot, finality)| (slot, finality.to_owned())).collect();
+            assert_eq!(found, expected, "{path} where {last_final} is the last final slot");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_etag_changes_when_something_becomes_final() {
+    let served = Served::new().await;
+    let _ledger = filled(&served).await;
+    let mut tags = Vec::new();
+    for last_final in ["NULL, final_hash = NULL", "98, final_hash = blockhash", "99", "100"] {
+        let update = format!("UPDATE cursor SET final_slot = {last_final}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(update)).execute(served.pool()).await.unwrap();
+        tags.push(served.get("/v1/orders").await.headers()[header::ETAG].clone());
+    }
+    let all = tags.len();
+    tags.dedup();
+    assert_eq!(tags.len(), all, "{tags:?}");
 }
 
 #[tokio::test]

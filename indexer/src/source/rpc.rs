@@ -1,9 +1,10 @@
 //! A node, by JSON-RPC, block by block. For a local validator or an archival node.
 
 mod answer;
+mod audit;
 mod node;
 
-use super::{BlockRef, BlockSource, Next, SourceError};
+use super::{BlockRef, BlockSource, Mined, Next, SourceError, Verdict};
 use async_trait::async_trait;
 use node::Node;
 use rebate_client::{block::Block, chain::Commitment};
@@ -147,5 +148,13 @@ impl BlockSource for RpcSource {
 
     async fn wait(&self, _slot: Option<u64>) {
         sleep(self.poll).await;
+    }
+
+    async fn final_slot(&self) -> Result<u64, SourceError> {
+        self.node.final_slot().await
+    }
+
+    async fn audit(&self, block: &BlockRef, transactions: &[Mined]) -> Result<Verdict, SourceError> {
+        audit::audit(&self.node, block, transactions).await
     }
 }

@@ -1,6 +1,6 @@
 //! The cursor: which block was written last. Moving it is a compare-and-set, which fences a stale writer.
 
-use super::{WriteError, start_text};
+use super::{WriteError, provisional, start_text};
 use crate::{database::DatabaseError, source::BlockRef};
 use rebate_client::chain::Commitment;
 use solana_program::hash::Hash;
@@ -16,6 +16,8 @@ pub struct Cursor {
     pub at: BlockRef,
     /// When that was produced, Unix seconds.
     pub time: Option<i64>,
+    /// The last block known to be final; `None` where none is yet.
+    pub last_final: Option<BlockRef>,
 }
 
 /// One move of the cursor.
@@ -25,18 +27,28 @@ pub(super) struct Step {
     pub from: Option<BlockRef>,
     pub to: BlockRef,
     pub time: Option<OffsetDateTime>,
+    /// Whether that block is final, and everything before it.
+    pub is_final: bool,
 }
 
 pub(super) async fn read(pool: &PgPool) -> Result<Option<Cursor>, DatabaseError> {
-    let row = sqlx::query!("SELECT genesis_hash, slot, blockhash, block_time FROM cursor").fetch_optional(pool).await?;
+    let row = sqlx::query!("SELECT genesis_hash, slot, blockhash, block_time, final_slot, final_hash FROM cursor")
+        .fetch_optional(pool)
+        .await?;
     row.map(|row| {
         Ok(Cursor {
             genesis_hash: hash(&row.genesis_hash)?,
-            at: BlockRef { slot: u64::try_from(row.slot).unwrap_or_default(), hash: hash(&row.blockhash)? },
+            at: block(row.slot, &row.blockhash)?,
             time: row.block_time.map(OffsetDateTime::unix_timestamp),
+            last_final: row.final_slot.zip(row.final_hash).map(|(slot, hash)| block(slot, &hash)).transpose()?,
         })
     })
     .transpose()
+}
+
+/// A block as the database has it.
+pub(super) fn block(slot: i64, blockhash: &[u8]) -> Result<BlockRef, DatabaseError> {
+    Ok(BlockRef { slot: u64::try_from(slot).unwrap_or_default(), hash: hash(blockhash)? })
 }
 
 fn hash(bytes: &[u8]) -> Result<Hash, DatabaseError> {
@@ -52,11 +64,15 @@ pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Resul
         Commitment::Finalized => "finalized",
     };
     let (genesis, hash) = (step.genesis_hash.to_bytes(), step.to.hash.to_bytes());
-    let moved = match step.from {
-        Some(from) => {
-            sqlx::query!(
-                "UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, commitment = $4, written_at = now()
-                 WHERE slot = $5 AND blockhash = $6 AND genesis_hash = $7",
+    let (final_slot, final_hash) =
+        (step.is_final.then(|| signed(step.to.slot)), step.is_final.then_some(hash.as_slice()));
+    let moved =
+        match step.from {
+            Some(from) => sqlx::query_scalar!(
+                r#"UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, commitment = $4, written_at = now(),
+                       final_slot = coalesce($8, final_slot), final_hash = coalesce($9, final_hash)
+                   WHERE slot = $5 AND blockhash = $6 AND genesis_hash = $7
+                   RETURNING EXISTS (SELECT FROM provisional_stretches) AS "has_provisional!""#,
                 signed(step.to.slot),
                 hash.as_slice(),
                 step.time,
@@ -64,28 +80,32 @@ pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Resul
                 signed(from.slot),
                 from.hash.as_ref(),
                 genesis.as_slice(),
+                final_slot,
+                final_hash,
             )
-            .execute(connection)
-            .await?
-        }
-        None => {
-            sqlx::query!(
-                "INSERT INTO cursor (genesis_hash, commitment, slot, blockhash, block_time)
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            .fetch_optional(&mut *connection)
+            .await?,
+            None => sqlx::query_scalar!(
+                r#"INSERT INTO cursor (genesis_hash, commitment, slot, blockhash, block_time, final_slot, final_hash)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+                   RETURNING false AS "has_provisional!""#,
                 genesis.as_slice(),
                 commitment,
                 signed(step.to.slot),
                 hash.as_slice(),
                 step.time,
+                final_slot,
+                final_hash,
             )
-            .execute(connection)
-            .await?
-        }
-    };
-    match moved.rows_affected() {
-        1 => Ok(()),
-        _ => Err(WriteError::Fenced { expected: start_text(step.from) }),
+            .fetch_optional(&mut *connection)
+            .await?,
+        };
+    let has_provisional = moved.ok_or_else(|| WriteError::Fenced { expected: start_text(step.from) })?;
+    if has_provisional && step.is_final {
+        // Of a final block, all that it builds on is final.
+        provisional::forget(connection, signed(step.to.slot)).await?;
     }
+    Ok(())
 }
 
 /// Tells whoever listens on `rebate_block` the slots that are there once this transaction commits.
@@ -100,6 +120,6 @@ pub(super) async fn tell(connection: &mut PgConnection, slots: &[i64]) -> Result
 }
 
 /// A stretch holds no slot beyond a bigint.
-fn signed(slot: u64) -> i64 {
+pub(super) fn signed(slot: u64) -> i64 {
     i64::try_from(slot).unwrap_or(i64::MAX)
 }

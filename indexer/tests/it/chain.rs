@@ -37,6 +37,8 @@ pub const GRANT: u64 = 1_000;
 #[derive(Clone)]
 pub struct Chain {
     pub blocks: Vec<Block>,
+    /// Blocks of another fork have other hashes, also where all else is the same.
+    pub fork: Vec<u8>,
     pending: Vec<Transaction>,
     slot: u64,
     signatures: u64,
@@ -97,7 +99,14 @@ impl Chain {
             time: Some(BEGIN),
             transactions: Vec::new(),
         };
-        Self { blocks: vec![genesis], pending: Vec::new(), slot: 0, signatures: 0, platforms: HashMap::new() }
+        Self {
+            blocks: vec![genesis],
+            fork: Vec::new(),
+            pending: Vec::new(),
+            slot: 0,
+            signatures: 0,
+            platforms: HashMap::new(),
+        }
     }
 
     /// A chain with one platform, an oracle key and two rules, in three blocks.
@@ -140,7 +149,7 @@ impl Chain {
     pub fn seal(&mut self) -> &Block {
         let parent = self.tip();
         self.slot += 1;
-        let seed = [parent.hash.as_ref(), &self.slot.to_le_bytes()].concat();
+        let seed = [parent.hash.as_ref(), &self.slot.to_le_bytes(), &self.fork].concat();
         self.blocks.push(Block {
             slot: self.slot,
             hash: hash(&seed),

@@ -69,6 +69,42 @@ impl Database {
         .await;
     }
 
+    /// Its tables; a partitioned one is one.
+    pub async fn tables(&self) -> Vec<String> {
+        sqlx::query_scalar(
+            "SELECT relname::text FROM pg_class
+             WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+             ORDER BY relname",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap()
+    }
+
+    /// Every row of every table as text, but for what says which of it is final.
+    pub async fn rows(&self) -> String {
+        let mut content = String::new();
+        for table in self.tables().await {
+            let columns = match table.as_str() {
+                "undo" | "provisional_stretches" => continue,
+                "cursor" => "(genesis_hash, commitment, slot, blockhash, block_time)",
+                whole => whole,
+            };
+            let rows: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(format!("SELECT ({columns})::text FROM {table} ORDER BY 1")))
+                    .fetch_all(&self.pool)
+                    .await
+                    .unwrap();
+            content.push_str(&format!("{table}\n{}\n", rows.join("\n")));
+        }
+        content
+    }
+
+    /// As [`Self::content`], of databases that were read at different commitments.
+    pub async fn content_but_finality(&self) -> String {
+        self.content_without("'{written_at,commitment,final_slot,final_hash}'::text[]").await.1
+    }
+
     /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
     pub async fn content(&self) -> String {
         self.content_at_once().await.1
@@ -76,6 +112,10 @@ impl Database {
 
     /// The same, and the cursor's slot, as of one moment.
     pub async fn content_at_once(&self) -> (Option<i64>, String) {
+        self.content_without("'written_at'").await
+    }
+
+    async fn content_without(&self, columns: &str) -> (Option<i64>, String) {
         const TABLES: [&str; 21] = [
             "cursor",
             "transactions",
@@ -104,7 +144,7 @@ impl Database {
         let mut content = String::new();
         for table in TABLES {
             let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
-                "SELECT row::text FROM (SELECT to_jsonb(t) - 'written_at' AS row FROM {table} AS t) AS rows ORDER BY 1"
+                "SELECT row::text FROM (SELECT to_jsonb(t) - {columns} AS row FROM {table} AS t) AS rows ORDER BY 1"
             )))
             .fetch_all(&mut *snapshot)
             .await

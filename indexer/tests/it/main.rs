@@ -1,11 +1,14 @@
 //! The indexer against a real Postgres, the one that `DATABASE_URL` names.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
+mod audit;
 mod chain;
 mod database;
 mod faults;
+mod finality;
 mod kill;
 mod kinds;
+mod provisional;
 mod proxy;
 mod reading;
 mod rpc;

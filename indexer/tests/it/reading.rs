@@ -118,17 +118,26 @@ async fn it_goes_on_where_it_stopped() {
 }
 
 /// Numbers that look random and are the same for the same seed (xorshift64*).
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    /// SEED=… repeats a run.
+    pub fn new() -> Self {
+        let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed =
+            seed.unwrap_or_else(|| u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap() | 1);
+        println!("SEED={seed}");
+        Self(seed)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
     }
 
-    fn size(&mut self, limit: u64) -> usize {
+    pub fn size(&mut self, limit: u64) -> usize {
         usize::try_from(self.below(limit)).unwrap()
     }
 }
@@ -161,11 +170,7 @@ fn chain_by_chance(dice: &mut Dice) -> Chain {
 
 #[tokio::test]
 async fn whatever_happens_on_the_way_the_end_is_the_same() {
-    // SEED=… repeats a run.
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap() | 1);
-    println!("SEED={seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new();
     for _ in 0..3 {
         let chain = chain_by_chance(&mut dice);
         let undisturbed = Database::new().await;

@@ -27,15 +27,17 @@ use std::{
 
 /// A node with a chain. What the test puts into `instead` it answers instead, once per entry.
 #[derive(Clone, Default)]
-struct Node {
+pub struct Node {
     slots: Arc<Mutex<Vec<u64>>>,
     blocks: Arc<Mutex<HashMap<u64, Value>>>,
+    /// By signature; null of others.
+    pub statuses: Arc<Mutex<HashMap<String, Value>>>,
     instead: Arc<Mutex<Vec<(String, Value)>>>,
     first_available: Arc<Mutex<u64>>,
-    asked: Arc<Mutex<Vec<(String, Value)>>>,
+    pub asked: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-fn error(code: i64) -> Value {
+pub fn error(code: i64) -> Value {
     json!({"error": {"code": code, "message": format!("the node says {code}")}})
 }
 
@@ -67,6 +69,13 @@ async fn answer(State(node): State<Node>, Json(question): Json<Value>) -> Json<V
             Some(block) => json!({"result": block}),
             None => error(-32009),
         },
+        "getSignatureStatuses" => {
+            let statuses = node.statuses.lock().unwrap();
+            let asked = parameters[0].as_array().unwrap();
+            assert!(asked.len() <= 256, "a node takes 256 signatures at most");
+            let found = |signature: &Value| statuses.get(signature.as_str().unwrap()).cloned().unwrap_or_default();
+            json!({"result": {"context": {"slot": 9}, "value": asked.iter().map(found).collect::<Vec<_>>()}})
+        }
         other => panic!("the node was asked {other}"),
     });
     let mut reply = json!({"jsonrpc": "2.0", "id": question["id"]});
@@ -76,7 +85,7 @@ async fn answer(State(node): State<Node>, Json(question): Json<Value>) -> Json<V
 
 impl Node {
     /// A node with this chain, and the source that reads it.
-    async fn of(chain: &Chain) -> (Self, RpcSource) {
+    pub async fn of(chain: &Chain) -> (Self, RpcSource) {
         let node = Self::default();
         for block in &chain.blocks {
             node.add(block.slot, as_answer(block));
@@ -93,11 +102,11 @@ impl Node {
         self.blocks.lock().unwrap().insert(slot, block);
     }
 
-    fn instead(&self, what: &str, answer: Value) {
+    pub fn instead(&self, what: &str, answer: Value) {
         self.instead.lock().unwrap().push((what.to_owned(), answer));
     }
 
-    fn forget(&self, slot: u64) -> Value {
+    pub fn forget(&self, slot: u64) -> Value {
         self.slots.lock().unwrap().retain(|listed| *listed != slot);
         self.blocks.lock().unwrap().remove(&slot).unwrap()
     }
@@ -170,7 +179,7 @@ fn no_addresses() -> Value {
 }
 
 /// A chain of six blocks, at slots 0, 1, 2, 5, 6 and 7.
-fn chain() -> Chain {
+pub fn chain() -> Chain {
     let mut chain = Chain::new();
     chain.seal();
     chain.seal();

@@ -114,7 +114,7 @@ async fn a_block_that_is_not_written_leaves_no_node_and_one_taken_twice_no_secon
     assert_eq!(nodes(&database, &platform).await, expected(&database, &platform, &[8]).await);
     let content = database.content().await;
     let before = BlockRef::of(&chain.blocks[4]);
-    sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2")
+    sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2, final_slot = $1, final_hash = $2")
         .bind(i64::try_from(before.slot).unwrap())
         .bind(before.hash.as_ref())
         .execute(database.pool())

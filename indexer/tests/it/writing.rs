@@ -160,7 +160,7 @@ async fn a_block_taken_twice_changes_nothing() {
     assert_eq!(database.content().await, content);
 
     // And even if it had not, the events are there.
-    sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2")
+    sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2, final_slot = $1, final_hash = $2")
         .bind(i64::try_from(before.slot).unwrap())
         .bind(before.hash.as_ref())
         .execute(database.pool())
@@ -176,7 +176,7 @@ async fn an_event_stored_with_other_bytes_stops_the_indexer() {
     let (database, chain) = (Database::new().await, eventful_chain());
     index(&database, Script::of(&chain)).await.unwrap();
     let before = BlockRef::of(&chain.blocks[3]);
-    sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2")
+    sqlx::query("UPDATE cursor SET slot = $1, blockhash = $2, final_slot = $1, final_hash = $2")
         .bind(i64::try_from(before.slot).unwrap())
         .bind(before.hash.as_ref())
         .execute(database.pool())

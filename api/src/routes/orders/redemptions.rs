@@ -65,6 +65,7 @@ pub(super) async fn under(
     )
     .fetch_all(snapshot.connection())
     .await?;
+    let as_of = snapshot.as_of();
     Ok(rows
         .into_iter()
         .map(|row| Redemption {
@@ -79,7 +80,7 @@ pub(super) async fn under(
             redeemed_at: row.redeemed_at,
             recorded_at: row.recorded_at,
             journal_index: row.journal_index,
-            transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+            transaction: Transaction::new(cluster, &as_of, row.signature, row.slot, row.block_time),
         })
         .collect())
 }

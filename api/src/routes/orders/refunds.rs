@@ -121,6 +121,7 @@ async fn complete(
 ) -> Result<Vec<(i64, Refund)>, Problem> {
     let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
     let mut outcomes = outcomes::of(snapshot, platform, &indices).await?;
+    let as_of = snapshot.as_of();
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -135,7 +136,7 @@ async fn complete(
                 recorded_at: row.recorded_at,
                 journal_index: row.journal_index,
                 outcomes: outcomes.remove(&row.journal_index).unwrap_or_default(),
-                transaction: Transaction::new(cluster, row.signature, row.slot, row.block_time),
+                transaction: Transaction::new(cluster, &as_of, row.signature, row.slot, row.block_time),
             };
             (row.payment_index, refund)
         })

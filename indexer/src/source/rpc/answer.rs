@@ -34,6 +34,32 @@ pub struct Answer {
     transactions: Option<Vec<Entry>>,
 }
 
+/// What `getBlock` answers where no transactions are asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    pub previous_blockhash: String,
+    pub blockhash: String,
+    pub parent_slot: u64,
+}
+
+/// What `getSignatureStatuses` answers.
+#[derive(Deserialize)]
+pub struct Statuses {
+    pub value: Vec<Option<Status>>,
+}
+
+/// What became of a transaction, as far as the node knows.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub slot: u64,
+    /// Must be there, as in a block.
+    #[serde(rename = "err", deserialize_with = "is_there")]
+    pub failed: bool,
+    pub confirmation_status: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Entry {
     transaction: EncodedTransaction,

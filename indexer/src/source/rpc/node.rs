@@ -2,7 +2,7 @@
 
 use super::{
     super::SourceError,
-    answer::{Answer, Unreadable},
+    answer::{Answer, Header, Status, Statuses, Unreadable},
 };
 use rebate_client::{
     block::Block,
@@ -19,6 +19,7 @@ use solana_client::{
     rpc_request::{RpcError, RpcRequest},
 };
 use solana_program::hash::Hash;
+use solana_signature::Signature;
 use solana_transaction_status_client_types::{TransactionDetails, UiTransactionEncoding};
 use std::time::Duration;
 
@@ -110,6 +111,58 @@ impl Node {
         // Null: the node does not know the block, or not yet. Never a skipped slot.
         let answer = answer.ok_or_else(|| self.unavailable(&what, "it knows no such block yet".to_owned()))?;
         answer.into_block(slot).map_err(|why| self.unreadable(slot, &why))
+    }
+
+    /// The slot of the last final block.
+    pub async fn final_slot(&self) -> Result<u64, SourceError> {
+        self.client
+            .get_slot_with_commitment(Commitment::Finalized.config())
+            .await
+            .map_err(|error| self.judge("getSlot", &error))
+    }
+
+    /// The first slot from `start` on that the node thinks has a final block. A hint and no more.
+    pub async fn first_final(&self, start: u64) -> Result<Option<u64>, SourceError> {
+        self.client
+            .get_blocks_with_limit_and_commitment(start, 1, Commitment::Finalized.config())
+            .await
+            .map(|slots| slots.first().copied())
+            .map_err(|error| self.judge("getBlocksWithLimit", &error))
+    }
+
+    /// What the final block at `slot` is and builds on.
+    pub async fn final_header(&self, slot: u64) -> Result<Header, SourceError> {
+        let what = format!("getBlock {slot}");
+        let config = RpcBlockConfig {
+            encoding: Some(UiTransactionEncoding::Base64),
+            transaction_details: Some(TransactionDetails::None),
+            rewards: Some(false),
+            commitment: Some(Commitment::Finalized.config()),
+            max_supported_transaction_version: Some(NEWEST_TRANSACTION),
+        };
+        let answer: Option<Header> = self
+            .client
+            .send(RpcRequest::GetBlock, json!([slot, config]))
+            .await
+            .map_err(|error| self.judge(&what, &error))?;
+        // As with whole blocks, null is no skipped slot.
+        answer.ok_or_else(|| self.unavailable(&what, "it knows no such final block".to_owned()))
+    }
+
+    /// What the node knows of each of `signatures`, of which it takes 256 at a time.
+    pub async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Option<Status>>, SourceError> {
+        let what = "getSignatureStatuses";
+        let texts: Vec<String> = signatures.iter().map(Signature::to_string).collect();
+        let answer: Statuses = self
+            .client
+            .send(RpcRequest::GetSignatureStatuses, json!([texts, {"searchTransactionHistory": true}]))
+            .await
+            .map_err(|error| self.judge(what, &error))?;
+        if answer.value.len() != signatures.len() {
+            let why = format!("it answered {} of {} questions", answer.value.len(), signatures.len());
+            return Err(self.unavailable(what, why));
+        }
+        Ok(answer.value)
     }
 
     /// Refuses with [`SourceError::Pruned`] unless the node has everything from `slot` on.
