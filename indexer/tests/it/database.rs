@@ -17,6 +17,14 @@ pub struct Database {
     pool: PgPool,
 }
 
+/// Where a database stands.
+#[derive(sqlx::FromRow)]
+pub struct At {
+    pub slot: i64,
+    pub hash: Vec<u8>,
+    pub final_slot: Option<i64>,
+}
+
 impl Database {
     pub async fn new() -> Self {
         let database = Self::without_schema().await;
@@ -102,20 +110,20 @@ impl Database {
 
     /// As [`Self::content`], of databases that were read at different commitments.
     pub async fn content_but_finality(&self) -> String {
-        self.content_without("'{written_at,commitment,final_slot,final_hash}'::text[]").await.1
+        self.content_at_once().await.1
+    }
+
+    /// The same, and where the database stands, as of one moment.
+    pub async fn content_at_once(&self) -> (Option<At>, String) {
+        self.content_without("'{written_at,commitment,final_slot,final_hash}'::text[]").await
     }
 
     /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
     pub async fn content(&self) -> String {
-        self.content_at_once().await.1
+        self.content_without("'written_at'").await.1
     }
 
-    /// The same, and the cursor's slot, as of one moment.
-    pub async fn content_at_once(&self) -> (Option<i64>, String) {
-        self.content_without("'written_at'").await
-    }
-
-    async fn content_without(&self, columns: &str) -> (Option<i64>, String) {
+    async fn content_without(&self, columns: &str) -> (Option<At>, String) {
         const TABLES: [&str; 21] = [
             "cursor",
             "transactions",
@@ -140,7 +148,10 @@ impl Database {
             "balances",
         ];
         let mut snapshot = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
-        let slot = sqlx::query_scalar("SELECT slot FROM cursor").fetch_optional(&mut *snapshot).await.unwrap();
+        let at = sqlx::query_as("SELECT slot, blockhash AS hash, final_slot FROM cursor")
+            .fetch_optional(&mut *snapshot)
+            .await
+            .unwrap();
         let mut content = String::new();
         for table in TABLES {
             let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
@@ -151,7 +162,7 @@ impl Database {
             .unwrap();
             content.push_str(&format!("{table}\n{}\n", rows.join("\n")));
         }
-        (slot, content)
+        (at, content)
     }
 }
 

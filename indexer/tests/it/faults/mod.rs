@@ -1,5 +1,6 @@
 //! Rounds of faults, each drawn from one number: whatever node, database and machine do, the database ends as the chain's
-//! faithful mirror, and is one of an earlier block at every moment before.
+//! faithful mirror, and is that of a block of the chain, or of one of its
+//! forks, at every moment before.
 //!
 //! `make simulate-faults SEED=… ROUNDS=…` plays as many as you like; a round that fails prints its number, which plays it
 //! again. The faults are the same again; when exactly they strike is up to the machine.
@@ -40,7 +41,7 @@ const AT_ONCE: usize = 8;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How long a round may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the disk can be full.
 const TABLES: [&str; 8] =
@@ -54,6 +55,7 @@ struct Tally {
     full_disks: AtomicU32,
     stops: AtomicU32,
     absences: AtomicU32,
+    reverts: AtomicU64,
     looks: AtomicU32,
 }
 
@@ -89,6 +91,7 @@ struct Plan {
     seed: u64,
     world: usize,
     habits: Habits,
+    commitment: Commitment,
     writers: Vec<Blows>,
     options: Options,
     /// A table that cannot be written for want of disk, and how often.
@@ -98,16 +101,19 @@ struct Plan {
 impl Plan {
     fn of(seed: u64, worlds: usize) -> Self {
         let mut draw = Draw::of(seed);
-        let habits = Habits { seed, percent: draw.one(&[0, 5, 20, 40, 60]), stopping: draw.once_in(2) };
+        let habits = Habits { seed, percent: draw.one(&[0, 3, 10, 25]), stopping: draw.once_in(2) };
         let writers = if draw.once_in(3) { 2 } else { 1 };
         Self {
             seed,
             world: usize::try_from(draw.below(worlds as u64)).unwrap(),
             habits,
+            commitment: draw.one(&[Commitment::Confirmed, Commitment::Finalized]),
             writers: (0..writers).map(|_| Blows::draw(&mut draw)).collect(),
             options: Options {
                 blocks_at_once: draw.one(&[1, 2, 256]),
                 events_at_once: draw.one(&[1, 5, 2_000]),
+                provisional_at_most: draw.one(&[2, 5, 1_000]),
+                audit_every: Duration::from_millis(5),
                 ..Options::default()
             },
             full_disk: draw.once_in(4).then(|| (draw.one(&TABLES), draw.between(1, 3))),
@@ -152,9 +158,10 @@ async fn write(
     };
     let processes = async {
         while !over.is_cancelled() {
-            let source = RpcSource::new(url, Commitment::Finalized, Duration::from_millis(5)).unwrap();
+            let source = RpcSource::new(url, plan.commitment, Duration::from_millis(5)).unwrap();
             let pool = proxy.pool(database);
             let indexer = Indexer::new(pool, Arc::new(source), plan.options, &Registry::new()).unwrap();
+            let reverts = indexer.metrics().reverts.clone();
             tokio::select! {
                 ended = indexer.run(over.clone()) => if let Err(error) = ended {
                     count(&tally.stops);
@@ -163,6 +170,7 @@ async fn write(
                 },
                 () = killed.notified() => {}
             }
+            tally.reverts.fetch_add(reverts.get(), Ordering::Relaxed);
         }
     };
     tokio::select! {
@@ -207,7 +215,7 @@ async fn play(database: &Arc<Database>, worlds: &[World], seed: u64, tally: &Arc
     let world = &worlds[plan.world];
     database.clear().await;
     fill_disk(database, plan.full_disk).await;
-    let node = Node::serve(&world.blocks, plan.habits).await;
+    let node = Node::serve(world, plan.habits).await;
     let over = CancellationToken::new();
     let writers: Vec<_> = plan
         .writers
@@ -221,13 +229,14 @@ async fn play(database: &Arc<Database>, worlds: &[World], seed: u64, tally: &Arc
         .collect();
     let begun = Instant::now();
     loop {
-        let (slot, content) = database.content_at_once().await;
+        let (at, content) = database.content_at_once().await;
         count(&tally.looks);
-        match slot.map(|slot| (slot, &world.contents[&slot])) {
+        match &at {
             None => assert!(content.lines().all(|line| !line.starts_with('{')), "round {seed}: {content}"),
-            Some((slot, expected)) => {
-                assert_eq!(content, *expected, "round {seed}, slot {slot}\n{plan:#?}");
-                if slot == world.end() {
+            Some(at) => {
+                let expected = world.contents.get(&at.hash).expect("a block of the chain or a fork");
+                assert_eq!(content, *expected, "round {seed}, slot {}\n{plan:#?}", at.slot);
+                if at.hash == world.end().hash.to_bytes() && at.final_slot == Some(at.slot) {
                     break;
                 }
             }
@@ -300,7 +309,8 @@ async fn hundreds_of_rounds_of_faults_end_with_the_chains_own_tables_and_tree_he
     }
     println!("{rounds} rounds in {} s: {tally:?}", begun.elapsed().as_secs());
     if rounds >= 100 {
-        let Tally { cuts, kills, full_disks, stops, absences, looks } = &*tally;
+        assert!(tally.reverts.load(Ordering::Relaxed) > 0, "nothing was taken back: {tally:?}");
+        let Tally { cuts, kills, full_disks, stops, absences, looks, .. } = &*tally;
         for happened in [cuts, kills, full_disks, stops, absences, looks] {
             assert!(happened.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }

@@ -1,5 +1,6 @@
 //! A node that mostly does what it should not.
 
+use super::world::{View, World};
 use axum::{
     Router,
     body::Body,
@@ -22,7 +23,10 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// After so many wrong answers to one question comes the right one, so that a round ends.
-const PATIENCE: u32 = 5;
+const PATIENCE: u32 = 4;
+
+/// How many questions are asked before the node shows something else.
+const VIEWED: usize = 2;
 
 /// Errors that mean "ask again": of Solana's list and of JSON-RPC's.
 const ERRORS: [i64; 11] = [-32001, -32004, -32005, -32007, -32009, -32014, -32016, -32019, -32603, -32000, -1];
@@ -40,9 +44,35 @@ pub struct Habits {
 struct Inner {
     habits: Habits,
     genesis: Hash,
-    /// By slot.
-    blocks: Vec<(u64, Value)>,
+    main: Vec<Shown>,
+    forks: Vec<Vec<Shown>>,
+    views: Vec<View>,
     asked: Mutex<Asked>,
+}
+
+/// A block as the node shows it.
+struct Shown {
+    slot: u64,
+    whole: Value,
+    /// Its transactions, and whether each failed.
+    transactions: Vec<(String, bool)>,
+}
+
+impl Shown {
+    fn of(block: &Block) -> Self {
+        let transactions = block.transactions.iter();
+        let transactions = transactions.map(|transaction| (transaction.signature.to_string(), transaction.failed));
+        Self { slot: block.slot, whole: shown(block), transactions: transactions.collect() }
+    }
+
+    /// Without its transactions, if the question wants it so.
+    fn answer(&self, config: &Value) -> Value {
+        let mut answer = self.whole.clone();
+        if config["transactionDetails"] == "none" {
+            answer.as_object_mut().unwrap().remove("transactions");
+        }
+        answer
+    }
 }
 
 #[derive(Default)]
@@ -52,18 +82,21 @@ struct Asked {
     all: usize,
 }
 
-/// A node with a chain that grows while it is asked.
+/// A node whose chain grows, forks and becomes final while it is asked.
 pub struct Node {
     pub url: String,
     serving: JoinHandle<()>,
 }
 
 impl Node {
-    pub async fn serve(blocks: &[Block], habits: Habits) -> Self {
+    pub async fn serve(world: &World, habits: Habits) -> Self {
+        let all = |blocks: &[Block]| blocks.iter().map(Shown::of).collect::<Vec<_>>();
         let inner = Arc::new(Inner {
             habits,
-            genesis: blocks[0].hash,
-            blocks: blocks.iter().map(|block| (block.slot, shown(block))).collect(),
+            genesis: world.main[0].hash,
+            main: all(&world.main),
+            forks: world.forks.iter().map(|fork| all(&fork.blocks)).collect(),
+            views: world.views(&mut Draw::of(habits.seed)),
             asked: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,15 +121,15 @@ async fn answer(State(node): State<Arc<Inner>>, body: String) -> Response<Body> 
     let question: Value = serde_json::from_str(&body).unwrap();
     let (method, parameters) = (question["method"].as_str().unwrap(), &question["params"]);
     let about = parameters[0].as_u64().unwrap_or_default();
-    let (time, tip) = {
+    let (time, view) = {
         let mut asked = node.asked.lock().unwrap();
         asked.all += 1;
-        let tip = node.blocks.len().min(3 + asked.all / 2) - 1;
+        let view = node.views[(asked.all / VIEWED).min(node.views.len() - 1)];
         let time = asked.times.entry((method.to_owned(), about)).or_default();
         *time += 1;
-        (*time, tip)
+        (*time, view)
     };
-    let honest = node.honest(method, parameters, tip);
+    let honest = node.honest(method, parameters, view);
     // What comes of a question depends on it alone, and not on what else is asked at the same time.
     let mut hasher = DefaultHasher::new();
     (node.habits.seed, method, about, time).hash(&mut hasher);
@@ -133,27 +166,55 @@ fn status(status: StatusCode, body: &str) -> Response<Body> {
 }
 
 impl Inner {
-    fn honest(&self, method: &str, parameters: &Value, tip: usize) -> Value {
-        let shown = &self.blocks[..=tip];
-        match method {
-            "getGenesisHash" => json!({"result": self.genesis.to_string()}),
-            "getFirstAvailableBlock" => json!({"result": shown[0].0}),
-            "getSlot" => json!({"result": shown[tip].0}),
-            "getBlocksWithLimit" => {
-                let (start, limit) = (parameters[0].as_u64().unwrap(), parameters[1].as_u64().unwrap());
-                let listed = shown.iter().map(|(slot, _)| *slot).filter(|slot| *slot >= start);
-                json!({"result": listed.take(usize::try_from(limit).unwrap()).collect::<Vec<_>>()})
-            }
-            "getBlock" => match self.block(parameters[0].as_u64().unwrap(), shown) {
-                Some(block) => json!({"result": block}),
-                None => error(-32009),
-            },
-            other => panic!("the node was asked {other}"),
+    /// The blocks that the node shows at the commitment that a question's settings name.
+    fn shown(&self, view: View, config: &Value) -> Vec<&Shown> {
+        if config["commitment"] == "confirmed" {
+            let fork = view.fork.iter().flat_map(|(fork, blocks)| &self.forks[*fork][..*blocks]);
+            self.main[..view.main].iter().chain(fork).collect()
+        } else {
+            self.main[..view.finals].iter().collect()
         }
     }
 
-    fn block<'a>(&self, slot: u64, shown: &'a [(u64, Value)]) -> Option<&'a Value> {
-        shown.iter().find(|(other, _)| *other == slot).map(|(_, block)| block)
+    fn honest(&self, method: &str, parameters: &Value, view: View) -> Value {
+        match method {
+            "getGenesisHash" => json!({"result": self.genesis.to_string()}),
+            "getFirstAvailableBlock" => json!({"result": self.main[0].slot}),
+            "getSlot" => json!({"result": self.shown(view, &parameters[0]).last().unwrap().slot}),
+            "getBlocksWithLimit" => {
+                let (start, limit) = (parameters[0].as_u64().unwrap(), parameters[1].as_u64().unwrap());
+                let shown = self.shown(view, &parameters[2]);
+                let listed = shown.iter().map(|block| block.slot).filter(|slot| *slot >= start);
+                json!({"result": listed.take(usize::try_from(limit).unwrap()).collect::<Vec<_>>()})
+            }
+            "getBlock" => {
+                let slot = parameters[0].as_u64().unwrap();
+                let shown = self.shown(view, &parameters[1]);
+                match shown.iter().find(|block| block.slot == slot) {
+                    Some(block) => json!({"result": block.answer(&parameters[1])}),
+                    None => error(-32009),
+                }
+            }
+            "getSignatureStatuses" => {
+                let status = |asked: &Value| {
+                    let shown = self.shown(view, &json!({"commitment": "confirmed"}));
+                    let of =
+                        |block: &&&Shown, wanted: &str| block.transactions.iter().any(|(found, _)| found == wanted);
+                    let block = shown.iter().find(|block| of(block, asked.as_str().unwrap()))?;
+                    let failed = block.transactions.iter().find(|(found, _)| found == asked.as_str().unwrap())?.1;
+                    let is_final = block.slot <= self.main[view.finals - 1].slot;
+                    Some(json!({
+                        "slot": block.slot,
+                        "confirmations": if is_final { Value::Null } else { json!(3) },
+                        "err": if failed { json!({"InstructionError": [0, {"Custom": 1}]}) } else { Value::Null },
+                        "confirmationStatus": if is_final { "finalized" } else { "confirmed" },
+                    }))
+                };
+                let statuses: Vec<_> = parameters[0].as_array().unwrap().iter().map(status).collect();
+                json!({"result": {"context": {"slot": 1}, "value": statuses}})
+            }
+            other => panic!("the node was asked {other}"),
+        }
     }
 
     /// An answer that looks like one.
@@ -180,16 +241,25 @@ impl Inner {
                     1 => return error(-32007),
                     // That of another slot: a duplicate, or one that comes too early.
                     2 => {
-                        let other = usize::try_from(draw.below(self.blocks.len() as u64)).unwrap();
-                        block = self.blocks[other].1.clone();
+                        let other = usize::try_from(draw.below(self.main.len() as u64)).unwrap();
+                        block = self.main[other].answer(&parameters[1]);
                     }
-                    3 => block["transactions"] = Value::Null,
+                    3 if block["transactions"].is_array() => block["transactions"] = Value::Null,
                     _ => {
                         let fork = Hash::new_from_array([7; 32]).to_string();
                         block["previousBlockhash"] = json!(fork);
                     }
                 }
                 json!({"result": block})
+            }
+            "getSignatureStatuses" => {
+                let mut answer = honest;
+                for status in answer["result"]["value"].as_array_mut().unwrap() {
+                    if draw.once_in(2) {
+                        *status = Value::Null;
+                    }
+                }
+                answer
             }
             _ => error(-32005),
         }
