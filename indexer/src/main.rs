@@ -20,7 +20,7 @@ struct Arguments {
     /// The database to write to.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// How sure the node must be of a block. What is confirmed only can still be taken back by a fork.
+    /// How sure the node must be of a block. What is confirmed only a fork can still take back: then it is taken back here too.
     #[arg(long, value_enum, default_value_t = Sureness::Finalized)]
     commitment: Sureness,
     /// In an empty database, begin at this slot: the one in which the platform was created, or earlier. The node's first

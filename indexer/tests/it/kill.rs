@@ -6,7 +6,8 @@ use crate::{
     proxy::{Fate, Proxy},
     source::{Script, index, index_with},
 };
-use rebate_indexer::Options;
+use rebate_client::chain::Commitment;
+use rebate_indexer::{Options, source::BlockRef, stretch::Stretch, write::Writer};
 use sqlx::postgres::PgPoolOptions;
 use std::sync::{
     Arc,
@@ -52,6 +53,92 @@ async fn a_kill_between_any_two_statements_loses_and_repeats_nothing() {
     for worker in workers {
         let end = worker.await.unwrap();
         assert!(end > 60, "the work was over after {end} requests");
+    }
+}
+
+/// What is done through a connection that breaks.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write,
+    Revert,
+    Settle,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_while_blocks_are_provisional_leaves_what_was_before_or_what_comes_after() {
+    let chain = chain_of_everything();
+    let stretch = |from: usize, to: usize| {
+        Stretch::of(Some(BlockRef::of(&chain.blocks[from - 1])), &chain.blocks[from..to]).unwrap()
+    };
+    let (last, tip) = (chain.blocks.len(), chain.tip());
+    for step in [Step::Write, Step::Revert, Step::Settle] {
+        let database = Database::new().await;
+        let writer = Writer::new(database.pool().clone(), chain.genesis_hash(), Commitment::Confirmed);
+        writer.write(&Stretch::of(None, &chain.blocks[..4]).unwrap()).await.unwrap();
+        writer.write_provisional(&stretch(4, last - 1)).await.unwrap();
+        let without = database.rows().await;
+        writer.write_provisional(&stretch(last - 1, last)).await.unwrap();
+        let with = database.rows().await;
+        for at in 1.. {
+            let mut done = false;
+            for heard in [false, true] {
+                let cut = Cut { at, heard };
+                // As it is before the step.
+                let stands = writer.cursor().await.unwrap().unwrap();
+                let is_written = stands.at == tip && stands.last_final != Some(tip);
+                match step {
+                    Step::Write if is_written => drop(writer.revert(&tip).await.unwrap()),
+                    Step::Revert if !is_written => {
+                        drop(writer.write_provisional(&stretch(last - 1, last)).await.unwrap())
+                    }
+                    Step::Settle if !is_written => {
+                        // There is no way back from final but this one.
+                        database
+                            .execute("UPDATE cursor SET final_slot = NULL, final_hash = NULL WHERE final_slot = slot")
+                            .await;
+                        sqlx::query("INSERT INTO provisional_stretches VALUES ($1, $2, 0, $2, NULL, '{}', '{}')")
+                            .bind(i64::try_from(tip.slot).unwrap())
+                            .bind(tip.hash.as_ref())
+                            .execute(database.pool())
+                            .await
+                            .unwrap();
+                    }
+                    _ => {}
+                }
+                let proxy = Proxy::new(&database, cut).await;
+                let pool = PgPoolOptions::new().max_connections(1).connect_lazy(&through(&proxy, &database)).unwrap();
+                let broken = Writer::new(pool, chain.genesis_hash(), Commitment::Confirmed);
+                let failed = match step {
+                    Step::Write => broken.write_provisional(&stretch(last - 1, last)).await.is_err(),
+                    Step::Revert => broken.revert(&tip).await.is_err(),
+                    Step::Settle => broken.settle(&tip).await.is_err(),
+                };
+                let was_broken = proxy.broken.load(Ordering::SeqCst);
+                assert!(!failed || was_broken, "{step:?} {cut:?} failed by itself");
+                done |= !was_broken;
+
+                // Whoever comes next waits for the cursor until Postgres has seen that the connection is gone.
+                database.execute("SELECT FROM cursor FOR UPDATE").await;
+                let cursor = writer.cursor().await.unwrap().unwrap();
+                let (undo, provisional) = (database.count("undo").await, writer.provisional().await.unwrap());
+                let rows = database.rows().await;
+                match step {
+                    Step::Write | Step::Revert if cursor.at == tip => {
+                        assert!(rows == with && undo > 0 && provisional == 2, "{step:?} {cut:?}");
+                    }
+                    Step::Write | Step::Revert => assert!(rows == without && provisional == 1, "{step:?} {cut:?}"),
+                    Step::Settle => {
+                        assert!(rows == with, "{step:?} {cut:?}");
+                        assert_eq!(cursor.last_final == Some(tip), provisional == 0, "{step:?} {cut:?}");
+                        assert!(provisional > 0 || undo == 0, "{step:?} {cut:?}");
+                    }
+                }
+            }
+            if done {
+                assert!(at > 5, "{step:?} was over after {at} requests");
+                break;
+            }
+        }
     }
 }
 

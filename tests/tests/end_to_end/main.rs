@@ -15,6 +15,7 @@ mod services;
 mod unreachable;
 mod validator_commands;
 mod validator_demo;
+mod validator_finality;
 mod validator_kill;
 mod validator_once;
 mod validator_payment;
