@@ -11,16 +11,13 @@ use rebate_indexer::{Options, source::BlockRef, stretch::Stretch, write::Writer}
 use sqlx::postgres::PgPoolOptions;
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 /// Indexes with one request that has another fate; false if the work was over before it came.
 async fn index_with_cut(database: &Database, at: u32, fate: Fate) -> bool {
     database.clear().await;
-    let broken = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&broken);
-    let is_cut = move |request| request == at && !flag.swap(true, Ordering::SeqCst);
-    let proxy = Proxy::new(database, move |request| if is_cut(request) { fate } else { Fate::Answered }).await;
+    let (proxy, broken) = Proxy::that_cuts(database, at, fate).await;
     let options = Options { blocks_at_once: 1, ..Options::default() };
     index_with(proxy.pool(database), Script::of(&chain_of_everything()), options).await.unwrap();
     assert!(proxy.requests() > 60, "only {} requests came through the proxy", proxy.requests());
@@ -81,15 +78,15 @@ async fn a_kill_while_blocks_are_provisional_leaves_what_was_before_or_what_come
         let with = database.rows().await;
         for at in 1.. {
             let mut done = false;
-            for heard in [false, true] {
-                let cut = Cut { at, heard };
+            for fate in [Fate::Unheard, Fate::Unanswered] {
+                let cut = (at, fate);
                 // As it is before the step.
                 let stands = writer.cursor().await.unwrap().unwrap();
                 let is_written = stands.at == tip && stands.last_final != Some(tip);
                 match step {
                     Step::Write if is_written => drop(writer.revert(&tip).await.unwrap()),
                     Step::Revert if !is_written => {
-                        drop(writer.write_provisional(&stretch(last - 1, last)).await.unwrap())
+                        let _ = writer.write_provisional(&stretch(last - 1, last)).await.unwrap();
                     }
                     Step::Settle if !is_written => {
                         // There is no way back from final but this one.
@@ -105,15 +102,14 @@ async fn a_kill_while_blocks_are_provisional_leaves_what_was_before_or_what_come
                     }
                     _ => {}
                 }
-                let proxy = Proxy::new(&database, cut).await;
-                let pool = PgPoolOptions::new().max_connections(1).connect_lazy(&through(&proxy, &database)).unwrap();
-                let broken = Writer::new(pool, chain.genesis_hash(), Commitment::Confirmed);
+                let (proxy, was_broken) = Proxy::that_cuts(&database, at, fate).await;
+                let broken = Writer::new(proxy.pool(&database), chain.genesis_hash(), Commitment::Confirmed);
                 let failed = match step {
                     Step::Write => broken.write_provisional(&stretch(last - 1, last)).await.is_err(),
                     Step::Revert => broken.revert(&tip).await.is_err(),
                     Step::Settle => broken.settle(&tip).await.is_err(),
                 };
-                let was_broken = proxy.broken.load(Ordering::SeqCst);
+                let was_broken = was_broken.load(Ordering::SeqCst);
                 assert!(!failed || was_broken, "{step:?} {cut:?} failed by itself");
                 done |= !was_broken;
 

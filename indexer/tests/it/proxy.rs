@@ -57,6 +57,15 @@ impl Proxy {
         Self { port, requests, away }
     }
 
+    /// One that breaks a connection at one request. Also says whether it has.
+    pub async fn that_cuts(database: &Database, at: u32, fate: Fate) -> (Self, Arc<AtomicBool>) {
+        let broken = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&broken);
+        let is_cut = move |request| request == at && !flag.swap(true, Ordering::SeqCst);
+        let proxy = Self::new(database, move |request| if is_cut(request) { fate } else { Fate::Answered }).await;
+        (proxy, broken)
+    }
+
     /// How many requests came through.
     pub fn requests(&self) -> u32 {
         self.requests.load(Ordering::SeqCst)
