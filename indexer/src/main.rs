@@ -34,9 +34,20 @@ struct Arguments {
     /// nothing more is written.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
     compare_seconds: u64,
+    /// How to write the log, which goes to standard error.
+    #[arg(long, value_enum, default_value_t = Logs::Text)]
+    logs: Logs,
     /// Where to serve metrics at /metrics; nowhere otherwise.
     #[arg(long)]
     metrics_listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Logs {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,7 +72,11 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let stderr = std::io::stderr;
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr);
+    match arguments.logs {
+        Logs::Text => log.init(),
+        Logs::Json => log.json().init(),
+    }
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

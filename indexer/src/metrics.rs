@@ -18,6 +18,8 @@ pub struct Metrics {
     pub tip_slot: IntGauge,
     /// The slot of the last block written.
     pub cursor_slot: IntGauge,
+    /// How many slots are between the two: what is left to catch up with.
+    pub backfill_left: IntGauge,
     /// The slot of the last block written that is known to be final.
     pub final_slot: IntGauge,
     /// How many stretches were written that are not known to be final.
@@ -51,6 +53,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             tip_slot: IntGauge::new("rebate_indexer_tip_slot", "Slot of the last block the source could yield")?,
+            backfill_left: IntGauge::new("rebate_indexer_backfill_left_slots", "Slots left to catch up with")?,
             cursor_slot: IntGauge::new("rebate_indexer_cursor_slot", "Slot of the last block written")?,
             final_slot: IntGauge::new("rebate_indexer_final_slot", "Slot of the last block written that is final")?,
             provisional: IntGauge::new("rebate_indexer_provisional", "Stretches of blocks written that are not final")?,
@@ -73,9 +76,10 @@ impl Metrics {
             )?,
             lag_seconds: Gauge::new("rebate_indexer_lag_seconds", "Age of the last block written")?,
         };
-        let all: [Box<dyn Collector>; 13] = [
+        let all: [Box<dyn Collector>; 14] = [
             Box::new(metrics.tip_slot.clone()),
             Box::new(metrics.cursor_slot.clone()),
+            Box::new(metrics.backfill_left.clone()),
             Box::new(metrics.final_slot.clone()),
             Box::new(metrics.provisional.clone()),
             Box::new(metrics.reverts.clone()),
@@ -92,6 +96,22 @@ impl Metrics {
             registry.register(metric)?;
         }
         Ok(metrics)
+    }
+
+    /// Notes that the source could yield the block at `slot`.
+    pub(crate) fn note_tip(&self, slot: i64) {
+        self.tip_slot.set(slot);
+        self.note_left();
+    }
+
+    /// Notes that the block at `slot` is written.
+    pub(crate) fn note_cursor(&self, slot: i64) {
+        self.cursor_slot.set(slot);
+        self.note_left();
+    }
+
+    fn note_left(&self) {
+        self.backfill_left.set(self.tip_slot.get().saturating_sub(self.cursor_slot.get()).max(0));
     }
 
     /// Notes that the last block written was produced at `time`, Unix seconds.

@@ -223,7 +223,7 @@ impl Indexer {
             }
             Some(cursor) => {
                 info!("going on after block {}", cursor.at);
-                self.metrics.cursor_slot.set(gauge(cursor.at.slot));
+                self.metrics.note_cursor(gauge(cursor.at.slot));
                 self.metrics.final_slot.set(cursor.last_final.map_or(0, |block| gauge(block.slot)));
                 self.metrics.note_age(cursor.time);
             }
@@ -318,7 +318,7 @@ impl Indexer {
                         tip_asked = Some(Instant::now());
                         // Only for the metric: if it fails, the next question will tell.
                         if let Ok(tip) = self.source.tip().await {
-                            self.metrics.tip_slot.set(gauge(tip));
+                            self.metrics.note_tip(gauge(tip));
                         }
                     }
                     if out.send(Ok(*block)).await.is_err() {
@@ -328,7 +328,7 @@ impl Indexer {
                 }
                 Next::NothingYet => {
                     if let Some(last) = last {
-                        self.metrics.tip_slot.set(gauge(last.slot));
+                        self.metrics.note_tip(gauge(last.slot));
                     }
                     let slot = last.map(|last| last.slot).or(from_slot.map(|slot| slot.saturating_sub(1)));
                     self.source.wait(slot).await;
@@ -417,7 +417,7 @@ impl Indexer {
             self.metrics.blocks.inc_by(counter(stretch.blocks()));
             self.metrics.events.inc_by(counter(written.events));
             if let Some(end) = stretch.end() {
-                self.metrics.cursor_slot.set(gauge(end.slot));
+                self.metrics.note_cursor(gauge(end.slot));
                 if is_final {
                     self.metrics.final_slot.set(gauge(end.slot));
                 }
