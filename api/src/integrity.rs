@@ -1,56 +1,17 @@
-//! Whether the database holds every event of a platform, unaltered: the tree head over the stored bytes against the one
-//! that the program keeps in the platform's Journal account. It owes nothing to the indexer's own bookkeeping, nor to
-//! the node having shown every transaction; only the account itself is taken from the node.
-//!
-//! The stored bytes are hashed here, event by event in order of the journal. A journal of up to [`RECHECK`] events is
-//! hashed anew for every answer. Of a longer one, the answer goes on from where the last left off, and besides hashes
-//! [`RECHECK`] events of the older ones again, so that bytes altered later are found too.
-//!
-//! That the tables say what the events say is checked against the platform's other accounts, see [`accounts`].
-
-mod accounts;
+//! What a comparison of the tables with the chain came to, as it is answered.
 
 use crate::{
     problem::{Kind, Problem},
-    snapshot::{AsOf, Snapshot},
+    snapshot::AsOf,
     state::ApiState,
     value::{Address, Hash, Instant},
 };
-use accounts::{Compared, Moment};
-use rebate_client::{
-    Pubkey,
-    account::Journal,
-    address::{Addresses, PROGRAM},
-    chain::{AccountAt, ChainError},
-    event::Event,
-};
-use rebate_core::journal::{self, MAX_PEAKS};
+use rebate_client::{Pubkey, address::Addresses};
+use rebate_core::units::UserKey;
+use rebate_integrity as integrity;
+use rebate_integrity::{Asked, IntegrityError};
 use serde::Serialize;
-use sqlx::PgConnection;
-use std::{
-    collections::HashMap,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use time::OffsetDateTime;
-use tokio::{sync::OnceCell, time::Instant as Clock};
 use utoipa::ToSchema;
-
-/// How many events of the past are hashed again for an answer.
-const RECHECK: u64 = 20_000;
-
-/// How many are read at a time.
-const CHUNK: u64 = 2_000;
-
-/// How long to wait for the indexer to catch up with the account.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often to look whether it did.
-const POLL: Duration = Duration::from_millis(50);
-
-/// How long the node may take.
-const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the comparison came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -110,15 +71,19 @@ pub struct Difference {
     pub detail: String,
 }
 
-impl Difference {
-    fn whole(kind: DifferenceKind, detail: String) -> Self {
-        Self { kind, first_index: None, last_index: None, detail }
-    }
-
-    fn of_events(kind: DifferenceKind, first: u64, last: u64, what: &str) -> Self {
-        let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
-        Self { kind, first_index: Some(first), last_index: Some(last), detail: format!("{events} {what}") }
-    }
+/// What was compared beside the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ComparedAccounts)]
+pub struct Compared {
+    /// Whether all of it was compared: it is where the database holds every event that the accounts come from, and nothing
+    /// was decided about rules since. Otherwise ask again.
+    pub compared: bool,
+    /// How many rule versions of the rule book.
+    #[schema(minimum = 0, example = 12)]
+    pub rules: usize,
+    /// How many users. Every answer takes others.
+    #[schema(minimum = 0, example = 16)]
+    pub users: usize,
 }
 
 /// The tree head on chain against the one over the stored events.
@@ -165,428 +130,89 @@ pub struct Report {
     pub as_of: AsOf,
 }
 
-/// What was hashed so far, by platform.
-#[derive(Default)]
-pub struct Integrity {
-    passes: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<Passes>>>>,
-    /// The node's chain, which does not change while this process runs.
-    genesis_hash: OnceCell<Hash>,
-}
-
-/// Two ways through one journal.
-#[derive(Default)]
-struct Passes {
-    /// Over everything read so far.
-    whole: Pass,
-    /// Over what was read before, once more.
-    again: Pass,
-    /// The last user whose turn it was to be compared.
-    turn: Vec<u8>,
-}
-
-/// A way through the stored events, from the first on.
-struct Pass {
-    count: u64,
-    peaks: [journal::Hash; MAX_PEAKS],
-    began: OffsetDateTime,
-    /// Whether it began because another came to something else than the chain.
-    second: bool,
-}
-
-impl Default for Pass {
-    fn default() -> Self {
-        Self { count: 0, peaks: [[0; 32]; MAX_PEAKS], began: OffsetDateTime::now_utc(), second: false }
-    }
-}
-
-/// Why a pass ended where it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// It got to where it should.
-    Reached,
-    /// It ran out of time.
-    OutOfTime,
-    /// The next event is not on record.
-    Gap,
-}
-
-impl Pass {
-    fn root(&self) -> journal::Hash {
-        journal::root(self.count, &self.peaks)
-    }
-
-    /// Hashes on until `to` events are hashed.
-    async fn advance(
-        &mut self,
-        connection: &mut PgConnection,
-        platform: Address,
-        to: u64,
-        deadline: Clock,
-    ) -> Result<End, Problem> {
-        while self.count < to {
-            if Clock::now() >= deadline {
-                return Ok(End::OutOfTime);
-            }
-            let until = to.min(self.count.saturating_add(CHUNK));
-            let rows = sqlx::query!(
-                "SELECT journal_index, bytes FROM events
-                 WHERE platform = $1 AND journal_index >= $2 AND journal_index < $3 ORDER BY journal_index",
-                &platform.0,
-                index(self.count),
-                index(until)
-            )
-            .fetch_all(&mut *connection)
-            .await?;
-            for row in rows {
-                if row.journal_index != index(self.count) {
-                    return Ok(End::Gap);
-                }
-                journal::append(&mut self.count, &mut self.peaks, journal::leaf(&row.bytes))
-                    .map_err(|_| Problem::internal(&"a journal of more than 2^40 events"))?;
-            }
-            if self.count < until {
-                return Ok(End::Gap);
-            }
-        }
-        Ok(End::Reached)
-    }
-}
-
-/// Journal indices are below 2^40.
-fn index(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Asks the node, and says what to do where it does not answer.
-async fn ask<T>(asked: impl Future<Output = Result<T, ChainError>>) -> Result<T, Problem> {
-    let why = match tokio::time::timeout(NODE_TIMEOUT, asked).await {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", NODE_TIMEOUT.as_secs()),
-    };
-    // The node's address may be nobody else's business.
-    tracing::error!(why, "the node does not answer");
-    Err(Problem::new(
-        Kind::NodeUnavailable,
-        "the Solana node that the database is compared with does not answer, so nothing can be said about integrity now; \
-         this server's log says why; try again in a moment",
-    ))
-}
-
-/// How many events of the platform the database holds, if there is no gap.
-async fn stored_count(connection: &mut PgConnection, platform: Address) -> Result<u64, sqlx::Error> {
-    let last = sqlx::query_scalar!("SELECT max(journal_index) FROM events WHERE platform = $1", &platform.0)
-        .fetch_one(connection)
-        .await?;
-    Ok(last.map_or(0, |last| u64::try_from(last).unwrap_or(0).saturating_add(1)))
-}
-
 /// Compares the platform's stored events with its Journal account, and the tables with its others, that of `user` among
 /// them.
 pub(crate) async fn compare(state: &ApiState, platform: Address, user: Option<Hash>) -> Result<Report, Problem> {
-    // What is left of the request's time after this goes into finding what differs.
-    let deadline = Clock::now() + state.settings().request_timeout / 4 * 3;
-    let addresses = Addresses::at(Pubkey::new_from_array(platform.0));
-    let genesis_hash = state
-        .integrity()
-        .genesis_hash
-        .get_or_try_init(|| async { ask(state.chain().genesis_hash()).await.map(|hash| Hash(hash.to_bytes())) })
-        .await?;
-    let account = ask(state.chain().account(&addresses.journal)).await?;
-    let mut comparison = Comparison { state, platform, addresses, chain: None, differences: Vec::new() };
-    comparison.read_account(account);
-    let caught_up = comparison.wait_for_the_indexer().await?;
-    comparison.finish(*genesis_hash, caught_up, user, deadline).await
+    let asked = Asked {
+        platform: Pubkey::new_from_array(platform.0),
+        user: user.map(|user| UserKey(user.0)),
+        // What is left of the request's time after this goes into finding what differs.
+        deadline: tokio::time::Instant::now() + state.settings().request_timeout / 4 * 3,
+    };
+    let found = state.comparer().compare(state.pool(), state.chain(), &asked).await?;
+    let journal = Addresses::at(found.platform).journal;
+    let chain = found.chain.as_ref();
+    Ok(Report {
+        status: found.status.into(),
+        platform,
+        journal: Address(journal.to_bytes()),
+        journal_explorer: state.settings().cluster.account(&journal),
+        chain_slot: chain.map(|chain| chain.slot),
+        chain_count: chain.map(|chain| chain.count),
+        chain_head: chain.map(|chain| Hash(chain.head)),
+        stored_count: found.stored.count,
+        hashed_count: found.stored.hashed,
+        stored_head: Hash(found.stored.head),
+        read_since: Instant(found.stored.read_since),
+        accounts: Compared {
+            compared: found.accounts.compared,
+            rules: found.accounts.rules,
+            users: found.accounts.users,
+        },
+        differences: found.differences.into_iter().map(Difference::from).collect(),
+        as_of: AsOf::new(found.stored.slot, found.stored.final_slot),
+    })
 }
 
-/// A comparison under way.
-struct Comparison<'a> {
-    state: &'a ApiState,
-    platform: Address,
-    addresses: Addresses,
-    /// The account and its slot, where there is one.
-    chain: Option<(u64, Journal)>,
-    differences: Vec<Difference>,
+impl From<integrity::Status> for Status {
+    fn from(status: integrity::Status) -> Self {
+        match status {
+            integrity::Status::Agrees => Self::Agrees,
+            integrity::Status::Behind => Self::Behind,
+            integrity::Status::Checking => Self::Checking,
+            integrity::Status::Differs => Self::Differs,
+        }
+    }
 }
 
-impl Comparison<'_> {
-    fn read_account(&mut self, account: Option<AccountAt>) {
-        let address = self.addresses.journal;
-        let no_journal = |detail| Difference::whole(DifferenceKind::NoJournal, detail);
-        let Some(account) = account else {
-            self.differences
-                .push(no_journal(format!("the node has no account at {address}; is it the node of another cluster?")));
-            return;
-        };
-        if account.owner != PROGRAM {
-            self.differences.push(no_journal(format!(
-                "the account at {address} belongs to {}, not to the rebate program",
-                account.owner
-            )));
-            return;
+impl From<integrity::DifferenceKind> for DifferenceKind {
+    fn from(kind: integrity::DifferenceKind) -> Self {
+        match kind {
+            integrity::DifferenceKind::AnotherChain => Self::AnotherChain,
+            integrity::DifferenceKind::NoJournal => Self::NoJournal,
+            integrity::DifferenceKind::MissingEvents => Self::MissingEvents,
+            integrity::DifferenceKind::InventedEvents => Self::InventedEvents,
+            integrity::DifferenceKind::AlteredEvents => Self::AlteredEvents,
+            integrity::DifferenceKind::NoAccount => Self::NoAccount,
+            integrity::DifferenceKind::RuleTotals => Self::RuleTotals,
+            integrity::DifferenceKind::UserBalances => Self::UserBalances,
+            integrity::DifferenceKind::Liability => Self::Liability,
         }
-        match Journal::decode(&account.data) {
-            Ok(journal) if journal.platform == self.platform.0 => {
-                self.chain = Some((account.slot, journal));
+    }
+}
+
+impl From<integrity::Difference> for Difference {
+    fn from(found: integrity::Difference) -> Self {
+        let integrity::Difference { kind, first_index, last_index, detail } = found;
+        Self { kind: kind.into(), first_index, last_index, detail }
+    }
+}
+
+impl From<IntegrityError> for Problem {
+    fn from(error: IntegrityError) -> Self {
+        match error {
+            IntegrityError::Database(error) => error.into(),
+            IntegrityError::NothingIndexed => Self::not_ready(vec![error.to_string()]),
+            IntegrityError::Chain(_) | IntegrityError::NodeSilent(_) => {
+                // The node's address may be nobody else's business.
+                tracing::error!(%error, "the node does not answer");
+                Self::new(
+                    Kind::NodeUnavailable,
+                    "the Solana node that the database is compared with does not answer, so nothing can be said about \
+                     integrity now; this server's log says why; try again in a moment",
+                )
             }
-            Ok(_) => self
-                .differences
-                .push(no_journal(format!("the account at {address} is the journal of another platform"))),
-            Err(error) => self.differences.push(no_journal(format!("the account at {address}: {error}"))),
+            IntegrityError::TooLong => Self::internal(&error),
         }
-    }
-
-    /// Waits a little where the chain is ahead, which it is for a moment after every payment. Says whether the indexer
-    /// has read up to the slot of the account.
-    async fn wait_for_the_indexer(&self) -> Result<bool, Problem> {
-        let Some((_, journal)) = &self.chain else {
-            return Ok(true);
-        };
-        let deadline = Clock::now() + PATIENCE;
-        loop {
-            let mut snapshot = Snapshot::take(self.state.pool(), None).await?;
-            let caught_up = self.is_read_up_to(&snapshot.as_of());
-            let stored = stored_count(snapshot.connection(), self.platform).await?;
-            if caught_up || stored >= journal.count || Clock::now() >= deadline {
-                return Ok(caught_up);
-            }
-            drop(snapshot);
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    fn is_read_up_to(&self, as_of: &AsOf) -> bool {
-        self.chain.as_ref().is_some_and(|(slot, _)| i64::try_from(*slot).is_ok_and(|slot| slot <= as_of.as_of_slot))
-    }
-
-    async fn finish(
-        mut self,
-        genesis_hash: Hash,
-        caught_up: bool,
-        user: Option<Hash>,
-        deadline: Clock,
-    ) -> Result<Report, Problem> {
-        let passes = Arc::clone(
-            self.state
-                .integrity()
-                .passes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(self.platform.0)
-                .or_default(),
-        );
-        // Before the snapshot: those who wait here hold no connection.
-        let mut passes = passes.lock().await;
-        let mut snapshot = Snapshot::take(self.state.pool(), None).await?;
-        let position = *snapshot.position();
-        if position.genesis_hash != genesis_hash {
-            self.differences.push(Difference::whole(
-                DifferenceKind::AnotherChain,
-                format!(
-                    "the database was filled from the chain with genesis hash {}, the node is of {}",
-                    Address(position.genesis_hash.0),
-                    Address(genesis_hash.0)
-                ),
-            ));
-        }
-        let caught_up = caught_up || self.is_read_up_to(&position.as_of);
-        let stored_count = stored_count(snapshot.connection(), self.platform).await?;
-        let chain_count = self.chain.as_ref().map_or(stored_count, |(_, journal)| journal.count);
-        let to = stored_count.min(chain_count);
-
-        let end = self.hash(&mut passes, &mut snapshot, to, deadline).await?;
-        let mut status = match end {
-            End::Reached if stored_count < chain_count && !caught_up => Status::Behind,
-            End::OutOfTime => Status::Checking,
-            End::Reached | End::Gap => Status::Agrees,
-        };
-        let whole = &passes.whole;
-        self.find_missing(end, whole.count, stored_count, chain_count, caught_up, &mut snapshot).await?;
-        self.find_invented(stored_count, &position.as_of);
-        if end == End::Reached {
-            self.find_altered(whole, &mut snapshot).await?;
-        }
-        let mut compared = Compared::default();
-        if self.differences.is_empty()
-            && end == End::Reached
-            && let Some((slot, journal)) = self.chain.filter(|(_, journal)| journal.count == stored_count)
-        {
-            let moment = Moment { addresses: &self.addresses, slot, count: journal.count };
-            (compared, self.differences) =
-                accounts::compare(self.state, &moment, user, &mut passes.turn, &mut snapshot).await?;
-        }
-        if !self.differences.is_empty() {
-            status = Status::Differs;
-        }
-        let whole = &passes.whole;
-        Ok(Report {
-            status,
-            platform: self.platform,
-            journal: Address(self.addresses.journal.to_bytes()),
-            journal_explorer: self.state.settings().cluster.account(&self.addresses.journal),
-            chain_slot: self.chain.as_ref().map(|(slot, _)| *slot),
-            chain_count: self.chain.as_ref().map(|(_, journal)| journal.count),
-            chain_head: self.chain.as_ref().map(|(_, journal)| Hash(journal.root())),
-            stored_count,
-            hashed_count: whole.count,
-            stored_head: Hash(whole.root()),
-            read_since: Instant(whole.began),
-            accounts: compared,
-            differences: self.differences,
-            as_of: position.as_of,
-        })
-    }
-
-    /// Brings `passes.whole` to `to` events, and reads old ones again.
-    async fn hash(
-        &self,
-        passes: &mut Passes,
-        snapshot: &mut Snapshot,
-        to: u64,
-        deadline: Clock,
-    ) -> Result<End, Problem> {
-        // A node behind the one asked before may show an older account, and a pass cannot go back.
-        if to <= RECHECK || passes.whole.count > to {
-            passes.whole = Pass::default();
-        }
-        let end = passes.whole.advance(snapshot.connection(), self.platform, to, deadline).await?;
-        if end != End::Reached || to <= RECHECK {
-            return Ok(end);
-        }
-        if self.differs(&passes.whole) && !passes.whole.second {
-            // What it read may have been taken back since, as a fork does. A second look tells.
-            passes.whole = Pass { second: true, ..Pass::default() };
-            return passes.whole.advance(snapshot.connection(), self.platform, to, deadline).await;
-        }
-        passes.whole.second &= self.differs(&passes.whole);
-        if passes.again.count >= to {
-            passes.again = Pass::default();
-        }
-        let until = to.min(passes.again.count.saturating_add(RECHECK));
-        let again = passes.again.advance(snapshot.connection(), self.platform, until, deadline).await?;
-        if again == End::Gap || passes.again.count == to {
-            passes.whole = Pass { second: true, ..std::mem::take(&mut passes.again) };
-        }
-        Ok(if again == End::Gap { again } else { End::Reached })
-    }
-
-    /// Whether the events hashed are as many as the account counts, and not the same.
-    fn differs(&self, whole: &Pass) -> bool {
-        self.chain.as_ref().is_some_and(|(_, journal)| journal.count == whole.count && journal.root() != whole.root())
-    }
-
-    async fn find_missing(
-        &mut self,
-        end: End,
-        hashed: u64,
-        stored: u64,
-        chain: u64,
-        caught_up: bool,
-        snapshot: &mut Snapshot,
-    ) -> Result<(), Problem> {
-        if end == End::Gap {
-            let next = sqlx::query_scalar!(
-                "SELECT min(journal_index) FROM events WHERE platform = $1 AND journal_index >= $2",
-                &self.platform.0,
-                index(hashed)
-            )
-            .fetch_one(snapshot.connection())
-            .await?;
-            let next = next.and_then(|next| u64::try_from(next).ok()).unwrap_or(chain);
-            self.differences.push(Difference::of_events(
-                DifferenceKind::MissingEvents,
-                hashed,
-                next.saturating_sub(1).max(hashed),
-                "are not on record, although later ones are",
-            ));
-        }
-        if stored < chain && caught_up {
-            self.differences.push(Difference::of_events(
-                DifferenceKind::MissingEvents,
-                stored,
-                chain.saturating_sub(1),
-                "are not on record, although the indexer has read past them",
-            ));
-        }
-        Ok(())
-    }
-
-    /// What is on record up to a slot cannot be more than the account counts at that slot or a later one.
-    fn find_invented(&mut self, stored: u64, as_of: &AsOf) {
-        let Some((slot, journal)) = &self.chain else {
-            return;
-        };
-        let account_is_newer = i64::try_from(*slot).is_ok_and(|slot| slot >= as_of.as_of_slot);
-        if stored > journal.count && account_is_newer {
-            self.differences.push(Difference::of_events(
-                DifferenceKind::InventedEvents,
-                journal.count,
-                stored.saturating_sub(1),
-                "are on record, and the chain never emitted them",
-            ));
-        }
-    }
-
-    /// Compares peak by peak, from the first events on. Where one differs, looks for events that give themselves away.
-    async fn find_altered(&mut self, whole: &Pass, snapshot: &mut Snapshot) -> Result<(), Problem> {
-        let Some((_, journal)) = &self.chain else {
-            return Ok(());
-        };
-        if !self.differs(whole) {
-            return Ok(());
-        }
-        let mut first = 0u64;
-        let mut altered = Vec::new();
-        for (height, (stored, chain)) in whole.peaks.iter().zip(&journal.peaks).enumerate().rev() {
-            let size = 1u64 << height;
-            if whole.count & size == 0 {
-                continue;
-            }
-            let next = first.saturating_add(size);
-            if stored != chain {
-                altered.push((first, next));
-            }
-            first = next;
-        }
-        for (first, next) in altered {
-            let mut what = "do not hash to what the chain has for them".to_owned();
-            if next.saturating_sub(first) == 1 {
-                what = "does not hash to what the chain has for it".to_owned();
-            }
-            if let Some(suspect) = self.suspect(first, next, snapshot).await? {
-                what = format!("{what}; {suspect}");
-            }
-            self.differences.push(Difference::of_events(
-                DifferenceKind::AlteredEvents,
-                first,
-                next.saturating_sub(1),
-                &what,
-            ));
-        }
-        Ok(())
-    }
-
-    /// The first event from `first` on, of those read at a time, whose bytes cannot be what the program emitted.
-    async fn suspect(&self, first: u64, next: u64, snapshot: &mut Snapshot) -> Result<Option<String>, Problem> {
-        let rows = sqlx::query!(
-            "SELECT journal_index, bytes FROM events
-             WHERE platform = $1 AND journal_index >= $2 AND journal_index < $3 ORDER BY journal_index",
-            &self.platform.0,
-            index(first),
-            index(next.min(first.saturating_add(CHUNK)))
-        )
-        .fetch_all(snapshot.connection())
-        .await?;
-        Ok(rows.into_iter().find_map(|row| {
-            let at = row.journal_index;
-            match Event::decode(&row.bytes) {
-                Err(error) => Some(format!("event {at} is {error}")),
-                Ok(event) if event.platform() != self.platform.0 => Some(format!("event {at} names another platform")),
-                Ok(event) if index(event.journal_index()) != at => {
-                    Some(format!("event {at} names itself event {}", event.journal_index()))
-                }
-                Ok(_) => None,
-            }
-        }))
     }
 }

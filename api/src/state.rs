@@ -1,7 +1,8 @@
 //! What every request works with.
 
-use crate::{integrity::Integrity, metrics::Metrics};
+use crate::metrics::Metrics;
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
+use rebate_integrity::Comparer;
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 
@@ -48,7 +49,7 @@ struct Inner {
     chain: Arc<dyn ReadAccounts>,
     settings: Settings,
     metrics: Metrics,
-    integrity: Integrity,
+    comparer: Comparer,
 }
 
 impl ApiState {
@@ -63,7 +64,7 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, integrity: Integrity::default() }) })
+        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer: Comparer::default() }) })
     }
 
     /// Connections to the database.
@@ -86,8 +87,8 @@ impl ApiState {
         &self.inner.metrics
     }
 
-    /// What was hashed so far.
-    pub(crate) fn integrity(&self) -> &Integrity {
-        &self.inner.integrity
+    /// Compares the tables with the chain.
+    pub(crate) fn comparer(&self) -> &Comparer {
+        &self.inner.comparer
     }
 }

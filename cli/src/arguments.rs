@@ -41,8 +41,31 @@ pub enum Command {
     Pay(PayArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
     Simulate(SimulateArguments),
+    /// Show where an index stands, and let it go on.
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Measure what it costs and how fast it is.
     Bench(BenchArguments),
+}
+
+/// `rebate index`.
+#[derive(Debug, Subcommand)]
+pub enum IndexCommand {
+    /// How far it read, what it has of each platform, and whether that is what the chain has.
+    Status {
+        /// The database that an indexer writes to.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+        /// A node, to tell how far behind the index is.
+        #[arg(long, env = "REBATE_RPC", hide_env_values = true)]
+        rpc: Option<String>,
+    },
+    /// Let the indexer write again once what differed from the chain is mended.
+    Resume {
+        /// The database that an indexer writes to.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+    },
 }
 
 /// The chain of a demonstration.

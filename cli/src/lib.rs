@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod bench;
 pub mod cast;
 pub mod demo;
+pub mod index;
 pub mod keys;
 pub mod pay;
 pub mod payment_file;

@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    bench, demo, keys, pay, platform, rule, simulate, vault,
+    bench, demo, index, keys, pay, platform, rule, simulate, vault,
 };
 
 /// Does what the arguments say.
@@ -18,6 +18,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Vault(command) => vault::run(command).await,
         Command::Pay(arguments) => pay::run(arguments).await,
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Index(command) => index::run(command).await,
         Command::Bench(arguments) => bench::run(arguments).await,
     }
 }

@@ -33,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 /// How often the indexer asks a validator for a new block.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How often the indexer compares the tables with the chain.
+const COMPARED: Duration = Duration::from_secs(5);
+
 /// How long the API may take until it can answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -236,7 +239,8 @@ impl Built {
         let registry = prometheus::Registry::new();
         let token = CancellationToken::new();
         let mut services = Services::new();
-        let indexer = Indexer::new(pool.clone(), started.source.clone(), Options::default(), &registry)?;
+        let indexer = Indexer::new(pool.clone(), started.source.clone(), Options::default(), &registry)?
+            .comparing(started.chain.clone(), COMPARED);
         let indexing = token.clone();
         services.spawn(async move { ("the indexer", indexer.run(indexing).await.map_err(Into::into)) });
 

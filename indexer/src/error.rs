@@ -1,6 +1,7 @@
 //! Why the indexer stopped.
 
 use crate::{database::DatabaseError, source::SourceError, stretch::StretchError, write::WriteError};
+use rebate_integrity::verdict::Mismatch;
 use solana_program::hash::Hash;
 use thiserror::Error;
 
@@ -30,6 +31,12 @@ pub enum IndexError {
         /// What the source yields.
         found: Hash,
     },
+    /// The tables are not what the chain has. Nothing more is written until that is mended.
+    #[error(
+        "the tables are not what the chain has, so nothing more is written: {0}. `rebate verify --all --database` finds all \
+         that differs; mend it, or index into an empty database, and then say so with `rebate index resume`"
+    )]
+    Mismatch(Box<Mismatch>),
     /// Two indexers in one process share a registry.
     #[error("the metrics cannot be registered: {0}; give every indexer a registry of its own")]
     Metrics(#[from] prometheus::Error),

@@ -13,7 +13,9 @@ mod retry;
 pub mod run;
 pub mod source;
 mod standby;
+pub mod status;
 pub mod stretch;
+mod watch;
 pub mod write;
 
 pub use error::IndexError;

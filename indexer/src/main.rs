@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use prometheus::{Encoder, Registry, TextEncoder};
-use rebate_client::chain::Commitment;
+use rebate_client::chain::{Commitment, rpc::RpcChain};
 use rebate_indexer::{Indexer, Options, database, source::rpc::RpcSource};
 use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +30,10 @@ struct Arguments {
     /// How often to look for a new block, in milliseconds.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..))]
     poll_ms: u64,
+    /// How often to compare the tables with the platforms' accounts on the node, in seconds; 0 for never. Where they differ,
+    /// nothing more is written.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    compare_seconds: u64,
     /// Where to serve metrics at /metrics; nowhere otherwise.
     #[arg(long)]
     metrics_listen: Option<SocketAddr>,
@@ -74,7 +78,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let source = RpcSource::new(&arguments.rpc, arguments.commitment.into(), poll)?;
     let options = Options { from_slot: arguments.from_slot, ..Options::default() };
     let registry = Registry::new();
-    let indexer = Indexer::new(pool, Arc::new(source), options, &registry)?;
+    let mut indexer = Indexer::new(pool, Arc::new(source), options, &registry)?;
+    if arguments.compare_seconds > 0 {
+        let chain = RpcChain::new(&arguments.rpc, arguments.commitment.into());
+        indexer = indexer.comparing(Arc::new(chain), Duration::from_secs(arguments.compare_seconds));
+    }
 
     let token = CancellationToken::new();
     stop_on_signal(token.clone())?;

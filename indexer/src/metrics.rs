@@ -34,6 +34,11 @@ pub struct Metrics {
     pub retries: IntCounterVec,
     /// How long a transaction took from BEGIN to COMMIT, in seconds.
     pub write_seconds: Histogram,
+    /// 1 while the tables are what the chain has, as far as they were compared; 0 once they are not.
+    pub agrees: IntGauge,
+    /// Comparisons of a platform's tables with the chain since the start, by what they came to: `agrees`, `behind`,
+    /// `checking`, `differs` or `failed`.
+    pub comparisons: IntCounterVec,
     /// How old the last block written was when it was last looked at, in seconds; by its producer's clock.
     pub lag_seconds: Gauge,
 }
@@ -61,9 +66,14 @@ impl Metrics {
                 HistogramOpts::new("rebate_indexer_write_seconds", "Duration of a transaction that writes blocks")
                     .buckets(vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]),
             )?,
+            agrees: IntGauge::new("rebate_indexer_integrity_agrees", "1 while the tables are what the chain has")?,
+            comparisons: IntCounterVec::new(
+                Opts::new("rebate_indexer_comparisons_total", "Comparisons of tables with the chain, by their result"),
+                &["result"],
+            )?,
             lag_seconds: Gauge::new("rebate_indexer_lag_seconds", "Age of the last block written")?,
         };
-        let all: [Box<dyn Collector>; 11] = [
+        let all: [Box<dyn Collector>; 13] = [
             Box::new(metrics.tip_slot.clone()),
             Box::new(metrics.cursor_slot.clone()),
             Box::new(metrics.final_slot.clone()),
@@ -75,6 +85,8 @@ impl Metrics {
             Box::new(metrics.retries.clone()),
             Box::new(metrics.write_seconds.clone()),
             Box::new(metrics.lag_seconds.clone()),
+            Box::new(metrics.agrees.clone()),
+            Box::new(metrics.comparisons.clone()),
         ];
         for metric in all {
             registry.register(metric)?;

@@ -9,10 +9,12 @@ use crate::{
     source::{BlockRef, BlockSource, Next, SourceError},
     standby::Turn,
     stretch::{Stretch, StretchError},
+    watch::Watch,
     write::{Cursor, WriteError, Writer},
 };
 use prometheus::Registry;
-use rebate_client::block::Block;
+use rebate_client::{block::Block, chain::ReadAccounts};
+use rebate_integrity::verdict::{self, Mismatch};
 use sqlx::PgPool;
 use std::{
     future::{Future, pending},
@@ -79,6 +81,7 @@ pub struct Indexer {
     pub(crate) source: Arc<dyn BlockSource>,
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
+    watch: Option<Watch>,
 }
 
 impl Indexer {
@@ -92,7 +95,13 @@ impl Indexer {
         options: Options,
         registry: &Registry,
     ) -> Result<Self, IndexError> {
-        Ok(Self { pool, source, options, metrics: Metrics::register(registry)? })
+        Ok(Self { pool, source, options, metrics: Metrics::register(registry)?, watch: None })
+    }
+
+    /// The same, that compares the tables with the accounts of `chain` every so often while it writes, and stops where they
+    /// differ.
+    pub fn comparing(self, chain: Arc<dyn ReadAccounts>, every: Duration) -> Self {
+        Self { watch: Some(Watch::new(chain, every)), ..self }
     }
 
     /// What it tells about itself.
@@ -117,6 +126,7 @@ impl Indexer {
             // Whether a transaction under way is committed when the turn is over is not known: the cursor tells.
             let ended = select! {
                 ended = self.follow_on(&writer, &token) => Ok(ended),
+                mismatch = self.watch(&token) => Ok(Err(mismatch)),
                 over = turn.over() => Err(over),
             };
             self.metrics.writing.set(0);
@@ -129,9 +139,27 @@ impl Indexer {
         }
     }
 
+    /// Compares the tables with the chain until they differ.
+    async fn watch(&self, token: &CancellationToken) -> IndexError {
+        let Some(watch) = &self.watch else { return pending().await };
+        // Whoever is told to stop finishes writing first.
+        match unless(token, watch.until_mismatch(&self.pool, &self.metrics)).await {
+            Some(mismatch) => IndexError::Mismatch(mismatch),
+            None => pending().await,
+        }
+    }
+
     /// Goes on from where the database stands for as long as waiting mends what goes wrong.
     async fn follow_on(&self, writer: &Writer, token: &CancellationToken) -> Result<(), IndexError> {
         let mut outage = Outage::new();
+        let standing = self.ask_database(None, || async { Ok(verdict::standing(&self.pool).await?) });
+        let Some(standing) = unless(token, standing).await.transpose()? else { return Ok(()) };
+        for mismatch in standing {
+            if let Some(mismatch) = self.still(mismatch).await {
+                self.metrics.agrees.set(0);
+                return Err(IndexError::Mismatch(Box::new(mismatch)));
+            }
+        }
         loop {
             let Some(cursor) = unless(token, self.cursor(writer)).await.transpose()? else { return Ok(()) };
             match self.follow_once(writer, cursor, token).await {
@@ -166,6 +194,16 @@ impl Indexer {
             Err(error) => return Err(error),
         }
         Ok(Ended::Reverted)
+    }
+
+    /// A mismatch that was found before, unless a new look shows that it is mended.
+    async fn still(&self, mismatch: Mismatch) -> Option<Mismatch> {
+        let Some(watch) = &self.watch else { return Some(mismatch) };
+        let mended = watch.is_mended(&self.pool, &mismatch.platform).await;
+        if mended {
+            info!("what differed of platform {} is mended", mismatch.platform);
+        }
+        (!mended).then_some(mismatch)
     }
 
     /// Which chain the source yields, and whether the database is ready for it.

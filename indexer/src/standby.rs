@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tracing::info;
 
 /// The advisory lock of the indexer that writes. Such locks are per database, so its number need not tell databases apart.
-const LOCK: i64 = i64::from_be_bytes(*b"rebate/1");
+pub(crate) const LOCK: i64 = i64::from_be_bytes(*b"rebate/1");
 
 /// How often an indexer that stands by tries, and how often one that writes looks whether it still holds the lock.
 const EVERY: Duration = Duration::from_millis(500);

@@ -11,6 +11,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use rebate_integrity::verdict::{self, Mismatch};
 use serde::Serialize;
 use sqlx::migrate::Migrator;
 use std::time::Duration;
@@ -61,8 +62,8 @@ pub(crate) struct Ready {
 
 /// Can it answer?
 ///
-/// The database answers and has this version's migrations, and the last block was read lately. Send no requests here where it
-/// is not ready; `missing` lists all it lacks.
+/// The database answers and has this version's migrations, the last block was read lately, and the tables are what the chain
+/// has as far as the indexer has compared them. Send no requests here where it is not ready; `missing` lists all it lacks.
 #[utoipa::path(
     get,
     path = "/ready",
@@ -110,6 +111,11 @@ async fn check(state: &ApiState) -> Result<Ready, Problem> {
         return Err(Problem::not_ready(absent));
     }
 
+    let mismatches = verdict::standing(&mut *connection).await?;
+    if !mismatches.is_empty() {
+        let what = |found: &Mismatch| format!("the tables are not what the chain has, so nothing is written: {found}");
+        return Err(Problem::not_ready(mismatches.iter().map(what).collect()));
+    }
     let cursor = sqlx::query!("SELECT slot, final_slot, block_time, written_at FROM cursor")
         .fetch_optional(&mut *connection)
         .await?

@@ -6,6 +6,7 @@ mod api;
 mod deadline;
 mod demo;
 mod ledger;
+mod mismatch;
 mod network;
 mod postgres_restart;
 mod process;
