@@ -64,9 +64,9 @@ async fn show_position(position: &Position, chain: Option<&RpcChain>) {
     let now = OffsetDateTime::now_utc();
     let age = position.block_time.map_or_else(String::new, |time| format!(", produced {} ago", ago(now - time)));
     let sure = match position.final_slot {
-        Some(slot) if slot == position.slot => "final".to_owned(),
-        Some(slot) => format!("final up to slot {slot}"),
-        None => "none of it known to be final".to_owned(),
+        Some(last) if last == position.slot => "final".to_owned(),
+        Some(last) => format!("final up to {last}"),
+        None => "nothing final yet".to_owned(),
     };
     println!(
         "read up to slot {} ({sure}){age}, written {} ago, of the chain with genesis hash {}",

@@ -180,16 +180,6 @@ impl Indexer {
         }
     }
 
-    /// A mismatch that was found before, unless a new look shows that it is mended.
-    async fn still(&self, mismatch: Mismatch) -> Option<Mismatch> {
-        let Some(watch) = &self.watch else { return Some(mismatch) };
-        let mended = watch.is_mended(&self.pool, &mismatch.platform).await;
-        if mended {
-            info!("what differed of platform {} is mended", mismatch.platform);
-        }
-        (!mended).then_some(mismatch)
-    }
-
     /// Follows the chain until it leaves what was written, which is taken back then if it is not final.
     async fn follow_once(
         &self,
@@ -204,6 +194,16 @@ impl Indexer {
             Err(error) => return Err(error),
         }
         Ok(Ended::Reverted)
+    }
+
+    /// A mismatch that was found before, unless a new look shows that it is mended.
+    async fn still(&self, mismatch: Mismatch) -> Option<Mismatch> {
+        let Some(watch) = &self.watch else { return Some(mismatch) };
+        let mended = watch.is_mended(&self.pool, &mismatch.platform).await;
+        if mended {
+            info!("what differed of platform {} is mended", mismatch.platform);
+        }
+        (!mended).then_some(mismatch)
     }
 
     /// Which chain the source yields, and whether the database is ready for it.

@@ -27,7 +27,7 @@ pub struct Position {
     pub genesis_hash: Hash,
     /// The last slot.
     pub slot: u64,
-    /// The last that is final; `None` where none is known to be.
+    /// The last slot that is final; `None` where none is yet.
     pub final_slot: Option<u64>,
     /// When the block was produced, by its producer.
     pub block_time: Option<OffsetDateTime>,

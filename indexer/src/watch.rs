@@ -61,13 +61,17 @@ impl Watch {
     async fn round(&self, pool: &PgPool, metrics: &Metrics) -> Result<Option<Mismatch>, IntegrityError> {
         for platform in verdict::due(pool, AT_ONCE).await? {
             let mut looks = 1;
+            let mut read = None;
             let report = loop {
                 let report = self.compare(pool, platform).await?;
                 metrics.comparisons.with_label_values(&[result(report.status)]).inc();
-                if report.status != Status::Differs || looks == LOOKS {
+                // What is not final may differ because the chain took it back, and is taken back here then. It counts once
+                // all is final that was read at the first look.
+                let is_final = report.stored.final_slot >= *read.get_or_insert(Some(report.stored.slot));
+                if report.status != Status::Differs || looks >= LOOKS && is_final {
                     break report;
                 }
-                looks += 1;
+                looks = looks.saturating_add(1);
                 sleep(PAUSE).await;
             };
             if report.status == Status::Agrees {

@@ -95,7 +95,7 @@ pub struct ChainSide {
 pub struct TableSide {
     /// The last slot that was read.
     pub slot: i64,
-    /// The last that is final; `None` where none is known to be.
+    /// The last slot of them that is final; `None` where none is yet. What is later can still be taken back.
     pub final_slot: Option<i64>,
     /// How many events it holds.
     pub count: u64,

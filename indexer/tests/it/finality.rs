@@ -9,7 +9,14 @@ use crate::{
 };
 use async_trait::async_trait;
 use prometheus::Registry;
-use rebate_client::{block::Block, chain::Commitment};
+use rebate_client::{
+    Pubkey,
+    account::{self, Journal, discriminator},
+    address::{Addresses, PROGRAM},
+    block::Block,
+    chain::{AccountAt, AccountsAt, ChainError, Commitment, ReadAccounts},
+};
+use rebate_core::journal;
 use rebate_indexer::{
     IndexError, Indexer, Options,
     source::{BlockRef, BlockSource, Mined, Next, SourceError, Verdict},
@@ -121,6 +128,62 @@ impl BlockSource for Node {
     }
 }
 
+/// The journal's account, as of the end of a chain.
+struct Shown {
+    platform: [u8; 32],
+    chain: Chain,
+}
+
+#[async_trait]
+impl ReadAccounts for Shown {
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
+        let mut journal: Journal = bytemuck::Zeroable::zeroed();
+        (journal.platform, journal.version) = (self.platform, account::VERSION);
+        for event in
+            self.chain.blocks.iter().flat_map(|block| &block.transactions).flat_map(|sent| sent.events().unwrap())
+        {
+            journal::append(&mut journal.count, &mut journal.peaks, journal::leaf(&event.bytes)).unwrap();
+        }
+        let (slot, data) = (self.chain.tip().slot, [&discriminator("Journal"), bytemuck::bytes_of(&journal)].concat());
+        let address = Addresses::at(Pubkey::new_from_array(self.platform)).journal;
+        let account = AccountAt { slot, owner: PROGRAM, lamports: 1, data };
+        let shown = |asked: &Pubkey| (*asked == address).then(|| account.clone());
+        Ok(AccountsAt { slot, accounts: addresses.iter().map(shown).collect() })
+    }
+
+    async fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        Ok(self.chain.genesis_hash())
+    }
+
+    async fn now(&self) -> Result<i64, ChainError> {
+        Ok(self.chain.now())
+    }
+}
+
+#[tokio::test]
+async fn that_the_chain_differs_from_what_is_not_final_is_no_mismatch_until_it_is_final() {
+    let (base, platform) = Chain::with_platform();
+    let ours = with_payments(&base, platform, 1, 4);
+    let theirs = with_payments(&base, platform, 2, 4);
+    let database = Database::new().await;
+    let node = Node::of(&ours, base.tip().slot);
+    let source = Arc::clone(&node) as Arc<dyn BlockSource>;
+    let indexer = Indexer::new(database.pool().clone(), source, options(), &Registry::new()).unwrap();
+    let shown = Arc::new(Shown { platform, chain: theirs });
+    let indexer = Arc::new(indexer.comparing(shown, Duration::from_millis(10)));
+    let running = Running::of(indexer, Writer::new(database.pool().clone(), node.genesis, Commitment::Confirmed));
+    running.reaches(ours.tip(), Some(base.tip())).await;
+
+    let differs = running.indexer.metrics().comparisons.with_label_values(&["differs"]);
+    until(async || if differs.get() > 5 { Ok(()) } else { Err(format!("{} differ", differs.get())) }).await;
+    assert_eq!(database.count("integrity WHERE NOT agrees").await, 0);
+    running.reaches(ours.tip(), Some(base.tip())).await;
+    node.show(&ours, ours.tip().slot);
+    let error = running.fails().await;
+    assert!(matches!(error, IndexError::Mismatch(_)), "{error}");
+    assert_eq!(database.count("integrity WHERE NOT agrees").await, 1);
+}
+
 /// An indexer at work.
 struct Running {
     indexer: Arc<Indexer>,
@@ -141,8 +204,11 @@ impl Running {
     fn with(database: &Database, node: &Arc<Node>, options: Options) -> Self {
         let source = Arc::clone(node) as Arc<dyn BlockSource>;
         let indexer = Arc::new(Indexer::new(database.pool().clone(), source, options, &Registry::new()).unwrap());
+        Self::of(indexer, Writer::new(database.pool().clone(), node.genesis, Commitment::Confirmed))
+    }
+
+    fn of(indexer: Arc<Indexer>, writer: Writer) -> Self {
         let token = CancellationToken::new();
-        let writer = Writer::new(database.pool().clone(), node.genesis, Commitment::Confirmed);
         let task = tokio::spawn({
             let (indexer, token) = (Arc::clone(&indexer), token.clone());
             async move { indexer.run(token).await }

@@ -86,7 +86,7 @@ async fn a_kill_while_blocks_are_provisional_leaves_what_was_before_or_what_come
                 match step {
                     Step::Write if is_written => drop(writer.revert(&tip).await.unwrap()),
                     Step::Revert if !is_written => {
-                        let _ = writer.write_provisional(&stretch(last - 1, last)).await.unwrap();
+                        assert!(writer.write_provisional(&stretch(last - 1, last)).await.is_ok())
                     }
                     Step::Settle if !is_written => {
                         // There is no way back from final but this one.
