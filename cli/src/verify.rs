@@ -2,6 +2,7 @@
 
 mod all;
 mod checklist;
+mod database;
 mod order;
 mod progress;
 
@@ -17,7 +18,7 @@ use rebate_client::{
     verify::recomputation::{Files, Recomputation},
 };
 use rebate_core::units::OrderHash;
-use std::{io::Write, sync::Arc};
+use std::{io::Write, sync::Arc, time::Duration};
 
 /// What is verified, and by what.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Verification {
     pub cluster: Option<Cluster>,
     /// Files of what was read.
     pub files: Files,
+    /// How long a transaction is waited for that the node does not show; some seconds otherwise.
+    pub patience: Option<Duration>,
 }
 
 /// Verifies what the arguments say.
@@ -38,7 +41,7 @@ pub async fn run(arguments: VerifyArguments) -> anyhow::Result<()> {
     let chain = platform::reach(&arguments.rpc)?;
     let cluster = Cluster::of(&rebate_client::chain::ReadAccounts::genesis_hash(&chain).await?, &arguments.rpc);
     let files = Files { from: arguments.from, save: arguments.save };
-    let verification = Verification { platform: arguments.platform, cluster, files };
+    let verification = Verification { platform: arguments.platform, cluster, files, patience: None };
     let out = &mut std::io::stdout();
     match arguments.order {
         Some(order) => verify_order(chain, &verification, &order, &Progress::on_terminal(), out).await,
@@ -103,7 +106,12 @@ async fn begin<C: ReadEvidence + Clone + 'static>(
 ) -> anyhow::Result<Recomputation<C>> {
     let addresses = Addresses::at(verification.platform);
     let shown = Arc::new(progress.clone());
-    Ok(Recomputation::begin(chain, addresses, &verification.files, move |progress| shown.read(progress)).await?)
+    let begun =
+        Recomputation::begin(chain, addresses, &verification.files, move |progress| shown.read(progress)).await?;
+    Ok(match verification.patience {
+        Some(patience) => begun.with_patience(patience),
+        None => begun,
+    })
 }
 
 /// The order's hash, from its number or from the hash's digits.

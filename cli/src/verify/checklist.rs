@@ -4,7 +4,7 @@ use anyhow::bail;
 use std::io::Write;
 
 /// How many things that are wrong with one step are printed.
-const SHOWN: usize = 20;
+const SHOWN: usize = 50;
 
 /// What is printed step by step.
 pub struct Checklist<'a> {

@@ -233,11 +233,13 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A vault's token account: it holds no less than the platform counts on.
-    pub fn vault(&mut self, asset: AssetId, account: Option<&AccountAt>) {
+    /// A vault's token account: it holds no less than is known, and than the platform's account counts on.
+    pub fn vault(&mut self, asset: AssetId, account: Option<&AccountAt>, platform: Option<&AccountAt>) {
         let follower = self.follower;
         let address = follower.addresses().vault(asset);
-        let funds = follower.ledger().vault(asset).unwrap_or_default().funds;
+        let platform = platform.and_then(|account| Platform::decode(&account.data).ok());
+        let counted = platform.and_then(|platform| Some(platform.asset(asset)?.funds)).unwrap_or_default();
+        let funds = follower.ledger().vault(asset).unwrap_or_default().funds.max(counted);
         let whose = format!("the vault of {}", follower.asset_name(asset.0));
         // Of a token account of either program: mint, owner, amount.
         let amount = account.and_then(|account| account.data.get(64..72)?.first_chunk().copied());

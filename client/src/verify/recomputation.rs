@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{Pubkey, address::Addresses, chain::ReadEvidence};
 use rebate_core::units::{AssetId, MAX_ASSETS, Timestamp, UserKey};
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    path::PathBuf,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// How many transactions of a file are followed at once.
@@ -44,6 +48,8 @@ pub struct Recomputation<C> {
     reader: JournalReader<C>,
     follower: Follower,
     from: Option<Saved>,
+    /// What was read of that file and not followed yet.
+    left: VecDeque<Evidence>,
     save: Option<Save>,
     transactions: u64,
     on_file: Box<dyn Fn(u64) + Send + Sync>,
@@ -97,6 +103,7 @@ impl<C: ReadEvidence + Clone + 'static> Recomputation<C> {
             chain,
             follower: Follower::new(addresses),
             from,
+            left: VecDeque::new(),
             save,
             transactions: 0,
             on_file: Box::new(move |read| told(Progress::Read(read, read))),
@@ -133,7 +140,7 @@ impl<C: ReadEvidence + Clone + 'static> Recomputation<C> {
         mut see: impl FnMut(&Followed<'_>),
         mut keep: impl AsyncFnMut(&[Read]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { reader, follower, from, save, transactions, on_file, .. } = self;
+        let Self { reader, follower, from, left, save, transactions, on_file, .. } = self;
         let platform = follower.addresses().platform;
         let mut take = async |evidence: Vec<Evidence>| -> Result<(), E> {
             for evidence in &evidence {
@@ -148,16 +155,25 @@ impl<C: ReadEvidence + Clone + 'static> Recomputation<C> {
             }
             keep(&read).await
         };
-        if let Some(mut saved) = from.take() {
-            loop {
-                let evidence = saved.next(BATCH)?;
-                if evidence.is_empty() {
-                    break;
-                }
-                evidence.iter().for_each(|evidence| reader.skip(evidence));
-                take(evidence).await?;
-                on_file(reader.next());
+        while reader.next() < count
+            && let Some(saved) = from.as_mut()
+        {
+            if left.is_empty() {
+                left.extend(saved.next(BATCH)?);
             }
+            let mut some = Vec::new();
+            while reader.next() < count
+                && let Some(evidence) = left.pop_front()
+            {
+                reader.skip(&evidence);
+                some.push(evidence);
+            }
+            if some.is_empty() {
+                *from = None;
+                break;
+            }
+            take(some).await?;
+            on_file(reader.next());
         }
         reader.read_to(count, take).await
     }
@@ -210,10 +226,11 @@ impl<C: ReadEvidence + Clone + 'static> Recomputation<C> {
         let mut comparison = Comparison::new(&self.follower, Timestamp(self.chain.now().await?));
         let mut accounts = answer.accounts.iter().map(Option::as_ref);
         comparison.journal(&answer.journal);
-        comparison.platform(accounts.next().flatten());
+        let platform = accounts.next().flatten();
+        comparison.platform(platform);
         comparison.rule_book(accounts.next().flatten());
         for (asset, account) in vaults.zip(accounts) {
-            comparison.vault(asset, account);
+            comparison.vault(asset, account, platform);
         }
         compared.add(comparison.end());
         let there = answer.accounts.iter().flatten().count() as u64;
