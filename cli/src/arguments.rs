@@ -39,7 +39,8 @@ pub enum Command {
     Vault(VaultCommand),
     /// Sign payments, redemptions and refunds as the oracle and submit them.
     Pay(PayArguments),
-    /// Recompute an order, or a whole platform, from a node alone, and say what differs.
+    /// Recompute an order, or a whole platform, from a node alone, and say what differs. Either reads the platform's whole
+    /// history, which takes hours where there are millions of payments.
     Verify(VerifyArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
     Simulate(SimulateArguments),

@@ -101,7 +101,11 @@ async fn write_and_compare<C: ReadEvidence + Clone + 'static>(
         }
         sleep(PAUSE).await;
     };
-    recomputation.to(count, |_| {}, async |read: &[Read]| comparison.write(read).await).await?;
+    let write = async |read: &[Read]| {
+        comparison.write(read).await;
+        Ok::<(), VerifyError>(())
+    };
+    recomputation.to(count, |_| {}, write).await?;
     let chain = recomputation.chain().clone();
     comparison.compare(recomputation.follower(), &chain, &|rows| progress.at("rows", rows, rows)).await
 }

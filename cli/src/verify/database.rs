@@ -55,6 +55,8 @@ pub struct Comparison {
     stored: Transaction<'static, Postgres>,
     pool: PgPool,
     scratch: Scratch,
+    /// Why the writer did not take the chain's events.
+    refused: Option<String>,
     /// How many events of the platform are stored.
     pub events: u64,
 }
@@ -90,15 +92,17 @@ impl Comparison {
                 .await?;
         let events = u64::try_from(events).context("events.journal_index")?;
         let scratch = Scratch::make(databases, genesis).await?;
-        Ok(Self { platform, stored, pool, scratch, events })
+        Ok(Self { platform, stored, pool, scratch, refused: None, events })
     }
 
-    /// Writes transactions, the next ones of the journal.
-    ///
-    /// # Errors
-    /// What the writer says.
-    pub async fn write(&mut self, read: &[Read]) -> anyhow::Result<()> {
-        self.scratch.write(read).await
+    /// Writes transactions, the next ones of the journal. Events that contradict each other, a writer does not take; that is a
+    /// difference like any other.
+    pub async fn write(&mut self, read: &[Read]) {
+        if self.refused.is_none()
+            && let Err(error) = self.scratch.write(read).await
+        {
+            self.refused = Some(format!("{error:#}"));
+        }
     }
 
     /// Compares every table, `follower` being at the events that are stored and that the chain has.
@@ -111,13 +115,20 @@ impl Comparison {
         chain: &C,
         on_rows: &(dyn Fn(u64) + Send + Sync),
     ) -> anyhow::Result<Tables> {
-        self.scratch.end().await?;
+        if self.refused.is_none() {
+            self.refused = self.scratch.end().await.err().map(|error| format!("{error:#}"));
+        }
         let mut found = Tables { events: follower.count(), ..Tables::default() };
         if self.scratch.guessed_positions() {
             found.left_out.push("transactions.position: the node does not say it".to_owned());
         }
-        let mut written = self.scratch.begin().await?;
-        tables::compare(&mut self.stored, &mut written, &self.platform, &mut found, on_rows).await?;
+        match self.refused.take() {
+            Some(why) => found.differs(&mut 0, why),
+            None => {
+                let mut written = self.scratch.begin().await?;
+                tables::compare(&mut self.stored, &mut written, &self.platform, &mut found, on_rows).await?;
+            }
+        }
         replayed::compare(&mut self.stored, follower, &self.platform, &mut found).await?;
         replayed::compare_cursor(&mut self.stored, chain, &mut found).await?;
         Ok(found)

@@ -78,8 +78,10 @@ fn a_transaction_that_the_node_hides_is_missed_by_the_index_of_its_event() {
     let evening = Evening::play();
     let platform = evening.platform();
     let mentions = platform.wait(platform.chain.mentions(&platform.addresses.journal, None)).unwrap();
-    let emits =
-        |signature| platform.wait(platform.chain.transaction(signature)).unwrap().unwrap().events().unwrap().len() > 0;
+    let emits = |signature| {
+        let transaction = platform.wait(platform.chain.transaction(signature)).unwrap().unwrap();
+        !transaction.events().unwrap().is_empty()
+    };
     let landed: Vec<_> = mentions.iter().filter(|mention| emits(&mention.signature)).collect();
     // The newest, one in the middle, and the one that created the platform.
     for at in [0, landed.len() / 2, landed.len() - 1] {
