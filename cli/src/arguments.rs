@@ -39,6 +39,9 @@ pub enum Command {
     Vault(VaultCommand),
     /// Sign payments, redemptions and refunds as the oracle and submit them.
     Pay(PayArguments),
+    /// Recompute an order, or a whole platform, from a node alone, and say what differs. Either reads the platform's whole
+    /// history, which takes hours where there are millions of payments.
+    Verify(VerifyArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
     Simulate(SimulateArguments),
     /// Show where an index stands, and let it go on.
@@ -331,6 +334,36 @@ pub struct PayArguments {
     /// The payments, redemptions and refunds, one JSON object a line. The order of a refund is looked up in the platform's
     /// journal by the node, so that the node must have its whole history.
     pub payments: PathBuf,
+}
+
+/// `rebate verify`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["order", "all"]))]
+pub struct VerifyArguments {
+    /// The order: its number, or the 64 hexadecimal digits of its SHA-256. A payment, a refund or a redemption.
+    pub order: Option<String>,
+    /// Recompute the whole platform, and compare it with every account.
+    #[arg(long)]
+    pub all: bool,
+    /// The platform's address.
+    #[arg(long)]
+    pub platform: Pubkey,
+    /// The node's JSON-RPC. It must have the platform's whole history.
+    #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
+    pub rpc: String,
+    /// Keep what is read from the node in this file.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Begin with what an earlier run kept, and ask the node only for what follows. It is checked like everything else.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// With --all: compare every table of an indexer's database as well.
+    #[arg(long, value_name = "URL", requires = "all")]
+    pub database: Option<String>,
+    /// Where to make the database that the tables are written into once more; beside the one compared otherwise. It is
+    /// removed at the end.
+    #[arg(long, value_name = "URL", requires = "database")]
+    pub scratch: Option<String>,
 }
 
 fn timelock(text: &str) -> Result<u32, String> {

@@ -8,6 +8,7 @@ mod refund;
 mod rent;
 mod report;
 mod simulate;
+mod verify;
 
 use crate::{arguments::BenchArguments, rule_file::RuleFile};
 use report::Report;
@@ -23,6 +24,8 @@ pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
     // First, while the process has used little memory.
     report.section("the simulator, on one core");
     simulate::measure(&mut report)?;
+    report.section("a platform recomputed, as `rebate verify --all` does");
+    verify::measure(&rules, &mut report)?;
     report.section("the built program on the embedded chain");
     program::measure(&arguments, &rules, &demo, &mut report).await?;
     refund::measure(&arguments, &rules, &mut report).await?;

@@ -17,6 +17,7 @@ pub mod span;
 pub mod stage;
 pub mod token;
 pub mod vault;
+pub mod verify;
 mod wording;
 
 pub use rebate_local as local;

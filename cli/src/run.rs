@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    bench, demo, index, keys, pay, platform, rule, simulate, vault,
+    bench, demo, index, keys, pay, platform, rule, simulate, vault, verify,
 };
 
 /// Does what the arguments say.
@@ -17,6 +17,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Rule(command) => rule::run(command).await,
         Command::Vault(command) => vault::run(command).await,
         Command::Pay(arguments) => pay::run(arguments).await,
+        Command::Verify(arguments) => verify::run(arguments).await,
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Index(command) => index::run(command).await,
         Command::Bench(arguments) => bench::run(arguments).await,

@@ -48,6 +48,33 @@ pub struct InnerInstruction {
     pub data: Vec<u8>,
 }
 
+/// A transaction with the instructions it was submitted with: what whoever checks an oracle's signature needs besides the
+/// events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeTransaction {
+    /// The transaction, as far as its events need it.
+    pub transaction: Transaction,
+    /// The slot of its block.
+    pub slot: u64,
+    /// Its position in its block, from 0, where the node says it.
+    pub position: Option<u32>,
+    /// When the producer of its block says it was produced, Unix seconds.
+    pub block_time: Option<i64>,
+    /// Its own instructions, in order.
+    pub instructions: Vec<OuterInstruction>,
+}
+
+/// An instruction that a transaction was submitted with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OuterInstruction {
+    /// Index of the program among the transaction's accounts.
+    pub program: u8,
+    /// Its data.
+    pub data: Vec<u8>,
+    /// How many of the transaction's inner instructions, from where the one before ended, were invoked by it.
+    pub invoked: usize,
+}
+
 /// An event and the bytes that are its leaf in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emitted {
@@ -67,11 +94,19 @@ impl Transaction {
     /// [`DecodeError`] for an event this code does not know: the program was upgraded, or this code is wrong. Never
     /// skip it.
     pub fn events(&self) -> Result<Vec<Emitted>, DecodeError> {
+        self.events_among(&self.inner)
+    }
+
+    /// The same of some of its inner instructions.
+    ///
+    /// # Errors
+    /// As of all.
+    pub fn events_among(&self, inner: &[InnerInstruction]) -> Result<Vec<Emitted>, DecodeError> {
         if self.failed {
             return Ok(Vec::new());
         }
         let authority = crate::address::event_authority();
-        self.inner
+        inner
             .iter()
             .filter(|inner| self.accounts.get(usize::from(inner.program)) == Some(&PROGRAM))
             .filter(|inner| {

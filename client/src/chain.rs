@@ -6,7 +6,7 @@ pub mod rpc;
 
 use crate::{
     address::{ED25519, PROGRAM},
-    block::Transaction,
+    block::{Transaction, WholeTransaction},
     error::ProgramError,
 };
 use async_trait::async_trait;
@@ -193,6 +193,22 @@ pub trait ReadHistory: ReadAccounts {
     /// # Errors
     /// [`ChainError`].
     async fn transaction(&self, signature: &Signature) -> Result<Option<Transaction>, ChainError>;
+}
+
+/// Reads what it takes to recompute everything.
+#[async_trait]
+pub trait ReadEvidence: ReadHistory {
+    /// A transaction with its own instructions; `None` if the node does not show it, or not yet.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn whole(&self, signature: &Signature) -> Result<Option<WholeTransaction>, ChainError>;
+
+    /// The hash of the block of `slot`, and when its producer says it was produced; `None` where the node shows none.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn block_at(&self, slot: u64) -> Result<Option<(Hash, Option<i64>)>, ChainError>;
 }
 
 /// What a failed transaction comes to: the program's own error where it is one.

@@ -1,6 +1,7 @@
 //! Where people look a transaction or an account up.
 
-use solana_program::pubkey::Pubkey;
+use crate::chain::rpc::without_secrets;
+use solana_program::{hash::Hash, pubkey::Pubkey};
 use solana_signature::Signature;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -53,6 +54,22 @@ impl fmt::Display for Cluster {
 }
 
 impl Cluster {
+    /// The cluster of a node, by the hash of its chain's first block and its address. An address that may hold a key is left
+    /// out of links: then no explorer is known.
+    pub fn of(genesis: &Hash, rpc: &str) -> Option<Self> {
+        /// By the Solana documentation, "Clusters".
+        const PUBLIC: [(&str, Cluster); 3] = [
+            ("5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d", Cluster::Mainnet),
+            ("EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxkrZBG", Cluster::Devnet),
+            ("4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY", Cluster::Testnet),
+        ];
+        let genesis = genesis.to_string();
+        if let Some((_, public)) = PUBLIC.into_iter().find(|(hash, _)| *hash == genesis) {
+            return Some(public);
+        }
+        (without_secrets(rpc) == rpc.trim_end_matches('/')).then(|| Self::Custom(rpc.to_owned()))
+    }
+
     /// The page of a transaction; `None` on an embedded chain.
     pub fn transaction(&self, signature: &Signature) -> Option<String> {
         self.page("tx", &signature.to_string())

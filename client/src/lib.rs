@@ -17,5 +17,6 @@ pub mod platform_id;
 pub mod proof;
 pub mod recorder;
 pub mod replay;
+pub mod verify;
 
 pub use solana_program::pubkey::Pubkey;

@@ -7,7 +7,7 @@
 //! Nothing here reads: [`inclusion`] and [`consistency`] say of which runs of leaves the heads are the proof, [`Kept`] says
 //! what must be read for them, and makes them of it.
 
-use ct_merkle::{ConsistencyProof, RootHash};
+use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use ct_merkle_sha2::Sha256;
 use rebate_core::{
     journal::{self, Climb, Hash, MAX_PEAKS},
@@ -114,6 +114,28 @@ pub fn consistency(from: u64, to: u64) -> Option<Vec<Run>> {
     proof.extend(Some(at).filter(|at| at.first > 0));
     proof.reverse();
     Some(proof)
+}
+
+/// Whether an inclusion path leads from an event, leaf `index`, to a tree head over `size` leaves. Checked by other people's
+/// code, as for consistency.
+pub fn is_included(index: JournalIndex, event: &[u8], (size, head): (u64, Hash), path: &[Hash]) -> bool {
+    let root = RootHash::<Sha256>::new(head.into(), size);
+    InclusionProof::try_from_bytes(path.concat())
+        .is_ok_and(|path| root.verify_inclusion(&event, index.0, &path).is_ok())
+}
+
+/// The inclusion path of a leaf of a journal whose leaves are `leaves`; `None` for a leaf that is not there.
+pub fn path_among(index: JournalIndex, leaves: &[Hash]) -> Option<Vec<Hash>> {
+    let root = |subtree: Subtree| {
+        let (mut count, mut peaks) = (0, [[0; 32]; MAX_PEAKS]);
+        let first = usize::try_from(subtree.position.checked_shl(u32::from(subtree.height))?).ok()?;
+        let length = 1usize.checked_shl(u32::from(subtree.height))?;
+        for leaf in leaves.get(first..first.checked_add(length)?)? {
+            journal::append(&mut count, &mut peaks, *leaf).ok()?;
+        }
+        Some(journal::root(count, &peaks))
+    };
+    inclusion(index, leaves.len() as u64)?.into_iter().map(|run| run.head(root)).collect()
 }
 
 /// Whether a consistency proof leads from one tree head, over that many leaves, to another. This is for what is handed out: it

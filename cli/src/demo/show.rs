@@ -248,6 +248,13 @@ impl Show {
         );
     }
 
+    /// What recomputing said, line by line.
+    pub fn verified(&self, said: &str) {
+        for line in said.lines() {
+            say!("{line}");
+        }
+    }
+
     /// Where to look next.
     pub fn places(&self, places: &[(&str, String)]) {
         say!("\n{}", self.paint("1", "Where to look"));

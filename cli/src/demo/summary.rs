@@ -4,11 +4,17 @@ use super::{
     api::{Asset, Balances},
     evening::Evening,
 };
-use crate::{rule::rule_book, token};
+use crate::{
+    rule::rule_book,
+    token,
+    verify::{Databases, Shown, Verification, verify_all},
+};
 use anyhow::Context;
 use rebate_client::{
     account::{Platform, UserState},
     address::Addresses,
+    chain::{Commitment, rpc::RpcChain},
+    verify::recomputation::Files,
 };
 use rebate_core::units::{AssetId, UserKey};
 
@@ -37,8 +43,34 @@ impl Evening<'_> {
         if integrity.status != "agrees" {
             self.differences.push(format!("the integrity check says {:?}", integrity.status));
         }
+        self.recompute(&addresses).await;
         self.where_to_look(&addresses);
         Ok(self.differences)
+    }
+
+    /// What `rebate verify --all` says of the evening: from the chain alone, against its accounts and the database.
+    async fn recompute(&mut self, addresses: &Addresses) {
+        self.show.step("recomputing everything from the chain's transactions alone, as `rebate verify --all` does");
+        let verification = Verification {
+            platform: addresses.platform,
+            cluster: Some(self.stage.cluster.clone()),
+            files: Files::default(),
+            patience: None,
+        };
+        let databases = Some(Databases { url: self.stage.database.clone(), scratch: None });
+        let (progress, mut out) = (Shown::hidden(), Vec::new());
+        let verified = match (&self.stage.embedded, &self.stage.rpc) {
+            (Some(chain), _) => verify_all(chain.clone(), &verification, databases, &progress, &mut out).await,
+            (None, Some(rpc)) => {
+                let chain = RpcChain::new(rpc, Commitment::Confirmed);
+                verify_all(chain, &verification, databases, &progress, &mut out).await
+            }
+            (None, None) => Ok(()),
+        };
+        self.show.verified(&String::from_utf8_lossy(&out));
+        if let Err(error) = verified {
+            self.differences.push(format!("rebate verify --all: {error:#}"));
+        }
     }
 
     async fn compare_user(

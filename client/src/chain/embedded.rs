@@ -3,11 +3,12 @@
 //! For tests and for a demonstration that needs no validator. There are no forks here: what is produced is final.
 
 use super::{
-    AccountAt, AccountsAt, ChainError, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError, failure,
+    AccountAt, AccountsAt, ChainError, Landed, Mention, ReadAccounts, ReadEvidence, ReadHistory, Submit, SubmitError,
+    failure,
 };
 use crate::{
     address::PROGRAM,
-    block::{Block, InnerInstruction, Transaction},
+    block::{Block, InnerInstruction, OuterInstruction, Transaction, WholeTransaction},
 };
 use async_trait::async_trait;
 use litesvm::{LiteSVM, types::FailedTransactionMetadata};
@@ -18,6 +19,7 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
@@ -47,6 +49,8 @@ struct State {
     svm: LiteSVM,
     /// By slot: block `n` has slot `n`.
     blocks: Vec<Block>,
+    /// What transactions were submitted with.
+    submitted: HashMap<Signature, Vec<OuterInstruction>>,
     /// What the chain's clock shows instead of the machine's, Unix seconds.
     clock: Option<i64>,
 }
@@ -72,7 +76,7 @@ impl EmbeddedChain {
             time: Some(machine_time()),
             transactions: Vec::new(),
         };
-        let state = State { svm, blocks: vec![genesis], clock: None };
+        let state = State { svm, blocks: vec![genesis], submitted: HashMap::new(), clock: None };
         Ok(Self { state: Arc::new(Mutex::new(state)), tip: Arc::new(watch::Sender::new(0)) })
     }
 
@@ -176,6 +180,12 @@ impl State {
         self.svm.set_sysvar(&clock);
 
         let accounts = transaction.message.static_account_keys().to_vec();
+        let mut submitted: Vec<_> = transaction
+            .message
+            .instructions()
+            .iter()
+            .map(|own| OuterInstruction { program: own.program_id_index, data: own.data.clone(), invoked: 0 })
+            .collect();
         // What the transaction weighs on the wire: its signatures behind a length of one byte, then the message.
         let bytes = transaction
             .signatures
@@ -198,7 +208,11 @@ impl State {
                 data: inner.instruction.data.clone(),
             })
             .collect();
+        for (own, invoked) in submitted.iter_mut().zip(&meta.inner_instructions) {
+            own.invoked = invoked.len();
+        }
         let signature = meta.signature;
+        self.submitted.insert(signature, submitted);
         self.svm.expire_blockhash();
         let (parent_slot, parent_hash) = self.blocks.last().map(|block| (block.slot, block.hash)).unwrap_or_default();
         self.blocks.push(Block {
@@ -260,6 +274,29 @@ impl ReadHistory for EmbeddedChain {
         let state = self.lock();
         let mut transactions = state.blocks.iter().rev().flat_map(|block| &block.transactions);
         Ok(transactions.find(|transaction| transaction.signature == *signature).cloned())
+    }
+}
+
+#[async_trait]
+impl ReadEvidence for EmbeddedChain {
+    async fn whole(&self, signature: &Signature) -> Result<Option<WholeTransaction>, ChainError> {
+        let state = self.lock();
+        let found = state.blocks.iter().rev().find_map(|block| {
+            let position = block.transactions.iter().position(|transaction| transaction.signature == *signature)?;
+            let transaction = block.transactions.get(position)?.clone();
+            Some((block, u32::try_from(position).ok(), transaction))
+        });
+        Ok(found.map(|(block, position, transaction)| WholeTransaction {
+            slot: block.slot,
+            position,
+            block_time: block.time,
+            instructions: state.submitted.get(signature).cloned().unwrap_or_default(),
+            transaction,
+        }))
+    }
+
+    async fn block_at(&self, slot: u64) -> Result<Option<(Hash, Option<i64>)>, ChainError> {
+        Ok(self.block(slot).map(|block| (block.hash, block.time)))
     }
 }
 

@@ -3,10 +3,10 @@
 mod transaction;
 
 use super::{
-    AccountAt, AccountsAt, ChainError, Commitment, Landed, Mention, ReadAccounts, ReadHistory, Submit, SubmitError,
-    failure,
+    AccountAt, AccountsAt, ChainError, Commitment, Landed, Mention, ReadAccounts, ReadEvidence, ReadHistory, Submit,
+    SubmitError, failure,
 };
-use crate::block::Transaction;
+use crate::block::{Transaction, WholeTransaction};
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use solana_account_decoder_client_types::{UiAccount, UiAccountEncoding};
@@ -14,7 +14,7 @@ use solana_client::{
     client_error::{ClientError, ClientErrorKind},
     nonblocking::rpc_client::RpcClient,
     rpc_client::GetConfirmedSignaturesForAddress2Config,
-    rpc_config::{RpcAccountInfoConfig, RpcSendTransactionConfig, RpcTransactionConfig},
+    rpc_config::{RpcAccountInfoConfig, RpcBlockConfig, RpcSendTransactionConfig, RpcTransactionConfig},
     rpc_request::{RpcError, RpcResponseErrorData},
     rpc_response::RpcConfirmedTransactionStatusWithSignature,
 };
@@ -26,7 +26,9 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
-use solana_transaction_status_client_types::UiTransactionEncoding;
+use solana_transaction_status_client_types::{
+    EncodedConfirmedTransactionWithStatusMeta, TransactionDetails, UiTransactionEncoding,
+};
 use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -91,6 +93,35 @@ impl RpcChain {
             .when(|error: &ClientError| is_transport(error))
             .await
             .map_err(|error| self.unreachable(&error))
+    }
+
+    fn unusable(&self, signature: &Signature, why: &str) -> ChainError {
+        ChainError::Unusable { node: self.node.clone(), what: format!("with a transaction {signature} that {why}") }
+    }
+
+    /// A transaction as the node shows it; `None` if it does not.
+    async fn encoded(
+        &self,
+        signature: &Signature,
+    ) -> Result<Option<EncodedConfirmedTransactionWithStatusMeta>, ChainError> {
+        let config = RpcTransactionConfig {
+            encoding: Some(UiTransactionEncoding::Base64),
+            commitment: Some(self.client.commitment()),
+            max_supported_transaction_version: Some(1),
+        };
+        let mut asked = 0u32;
+        loop {
+            match self.client.get_transaction_with_config(signature, config).await {
+                Ok(found) => return Ok(Some(found)),
+                // Null is no transaction.
+                Err(error) if matches!(error.kind(), ClientErrorKind::SerdeJson(_)) => return Ok(None),
+                Err(error) if is_transport(&error) && asked < 4 => {
+                    sleep(SHORTEST.saturating_mul(1 << asked)).await;
+                    asked = asked.saturating_add(1);
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
     }
 
     /// Waits until the transaction is confirmed, and says in which slot or why it failed. What is processed only, another
@@ -221,28 +252,37 @@ impl ReadHistory for RpcChain {
     }
 
     async fn transaction(&self, signature: &Signature) -> Result<Option<Transaction>, ChainError> {
-        let config = RpcTransactionConfig {
-            encoding: Some(UiTransactionEncoding::Base64),
+        let Some(found) = self.encoded(signature).await? else { return Ok(None) };
+        transaction::of(found.transaction).map(Some).map_err(|why| self.unusable(signature, &why))
+    }
+}
+
+#[async_trait]
+impl ReadEvidence for RpcChain {
+    async fn whole(&self, signature: &Signature) -> Result<Option<WholeTransaction>, ChainError> {
+        let Some(found) = self.encoded(signature).await? else { return Ok(None) };
+        transaction::whole(found).map(Some).map_err(|why| self.unusable(signature, &why))
+    }
+
+    async fn block_at(&self, slot: u64) -> Result<Option<(Hash, Option<i64>)>, ChainError> {
+        let config = RpcBlockConfig {
+            encoding: None,
+            transaction_details: Some(TransactionDetails::None),
+            rewards: Some(false),
             commitment: Some(self.client.commitment()),
             max_supported_transaction_version: Some(1),
         };
-        let mut asked = 0u32;
-        loop {
-            match self.client.get_transaction_with_config(signature, config).await {
-                Ok(found) => {
-                    return transaction::of(found.transaction).map(Some).map_err(|why| ChainError::Unusable {
-                        node: self.node.clone(),
-                        what: format!("with a transaction {signature} that {why}"),
-                    });
-                }
-                // Null is no transaction.
-                Err(error) if matches!(error.kind(), ClientErrorKind::SerdeJson(_)) => return Ok(None),
-                Err(error) if is_transport(&error) && asked < 4 => {
-                    sleep(SHORTEST.saturating_mul(1 << asked)).await;
-                    asked = asked.saturating_add(1);
-                }
-                Err(error) => return Err(self.unreachable(&error)),
+        match self.retrying(|| self.client.get_block_with_config(slot, config)).await {
+            Ok(block) => {
+                let hash = Hash::from_str(&block.blockhash).map_err(|_| ChainError::Unusable {
+                    node: self.node.clone(),
+                    what: format!("with a hash of the block of slot {slot} that is none"),
+                })?;
+                Ok(Some((hash, block.block_time)))
             }
+            // Not there, thrown away, or not yet: an answer all the same.
+            Err(ChainError::Unreachable { why, .. }) if why.starts_with("error ") => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

@@ -424,6 +424,21 @@ impl Ledger {
         self.paid.len()
     }
 
+    /// What a payment was and what it granted, if it was kept: whose it is, what was paid and refunded, the grants.
+    pub fn paid(&self, order: OrderIndex) -> Option<(UserIndex, &RefundedOrder, &[Grant])> {
+        self.paid.get(&order).map(|paid| (paid.user, &paid.order, paid.grants.as_slice()))
+    }
+
+    /// The counters of every user towards each streamer, or in each session: whose, its number, and what is counted.
+    pub fn scoped(&self, scope: Scope) -> impl Iterator<Item = (UserIndex, u64, &[Counters])> {
+        let scoped = match scope {
+            Scope::User => None,
+            Scope::UserStreamer => Some(&self.streamers),
+            Scope::UserSession => Some(&self.sessions),
+        };
+        scoped.into_iter().flatten().map(|((user, id), counters)| (*user, *id, counters.as_slice()))
+    }
+
     /// Checks what all kinds of record are checked for.
     fn admit(&self, order: OrderIndex, amount: Amount, at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
         let admission = Admission::new(now, self.terms.max_lateness).closed_before(self.terms.open_from);

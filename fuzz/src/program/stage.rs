@@ -220,6 +220,10 @@ impl Stage {
         self.platform.assert_sound();
         self.beside.assert_sound();
         self.books.compare_state(&self.platform);
+        for platform in [&self.platform, &self.beside] {
+            let recomputed = platform.recompute();
+            assert_eq!(recomputed, Ok(()), "recomputed from its transactions alone");
+        }
     }
 
     fn submit(&mut self, action: &Action) -> &'static str {

@@ -242,7 +242,8 @@ impl Pair {
                 }
             }
         }
-        same("the rules", &self.platform.rule_book().1.as_slice(), &self.replay.ledger().rules())
+        same("the rules", &self.platform.rule_book().1.as_slice(), &self.replay.ledger().rules())?;
+        self.platform.recompute().map_err(|why| format!("recomputed from its transactions alone: {why}"))
     }
 }
 

@@ -81,6 +81,13 @@ fn lines<'a>(out: &'a str, order: &str) -> Vec<&'a str> {
 /// What the demo prints once it has played its records: all that is in demo/payments.jsonl, and that it agrees.
 pub fn assert_whole(out: &str) {
     assert!(out.contains("playing 80 records of 12 users"), "{out}");
+    // Recomputed from the chain alone, every step of it.
+    for step in ["✓ events 0 to ", " oracle signatures over ", " accounts as of slot ", " tables with "] {
+        let line = out.lines().find(|line| line.contains(step));
+        assert!(line.is_some_and(|line| line.starts_with('✓')), "{step}\n{out}");
+    }
+    assert!(out.lines().any(|line| line.starts_with("platform ") && line.ends_with(" is right")), "{out}");
+    assert!(!out.contains("not compared: transactions"), "{out}");
     // Whatever the day and the hour: what these say does not depend on either.
     for (order, parts) in [
         // A ratio, and the first of its group.

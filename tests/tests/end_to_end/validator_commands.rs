@@ -89,4 +89,35 @@ async fn a_platform_is_set_up_and_paid_on_with_commands_alone() {
     })
     .await;
     assert_eq!(entries, "500");
+
+    // Anybody can recompute it, with the node's address and nothing else.
+    let verify = ["verify", "--rpc", &url, "--platform", platform];
+    let order = done(&[&verify[..], &["C1"]].concat()).await;
+    for said in [
+        "signed exactly this",
+        "\"first recharge 20%\": +500 coins, balance 0 -> 500",
+        "?cluster=custom",
+        "C1 is right",
+    ] {
+        assert!(order.contains(said), "{said:?} is not in:\n{order}");
+    }
+    done(&[&verify[..], &["S1"]].concat()).await;
+    rebate(&[&verify[..], &["C9"]].concat()).await.assert_refused(&["C9", "check the number"]);
+    let neither = rebate(&verify).await;
+    assert!(neither.err.contains("--all"), "{neither:?}");
+    let saved = folder.path().join("evidence");
+    done(&[&verify[..], &["--all", "--save", text(&saved)]].concat()).await;
+    let stored = database.url();
+    let all = [&verify[..], &["--all", "--from", text(&saved), "--database", &stored]].concat();
+    let said = crate::deadline::until("the indexer has all of it", async || {
+        let said = done(&all).await;
+        if said.contains("behind") { Err(said) } else { Ok(said) }
+    })
+    .await;
+    assert!(said.contains("is right"), "{said}");
+    sqlx::query("UPDATE balances SET balance = balance + 1 WHERE debt = 0").execute(database.pool()).await.unwrap();
+    let ended = rebate(&all).await;
+    ended.assert_refused(&["is wrong in"]);
+    assert!(ended.out.contains("balances: the row platform "), "{}", ended.out);
+    assert!(ended.out.contains(": balance is "), "{}", ended.out);
 }

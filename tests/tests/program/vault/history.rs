@@ -163,7 +163,9 @@ proptest! {
             world.take(step);
             world.check();
         }
+        prop_assert_eq!(world.t.platform.recompute(), Ok(()), "recomputed, whatever was sent past the program");
         world.end();
         world.check();
+        prop_assert_eq!(world.t.platform.recompute(), Ok(()));
     }
 }
