@@ -17,7 +17,6 @@ CREATE TABLE provisional_stretches (
     -- Where the cursor was before; NULL if there was none.
     start_slot bigint      CHECK (start_slot < end_slot),
     start_hash bytea       CHECK (length(start_hash) = 32),
-    start_time timestamptz,
     -- Its transactions that emitted something, and the slot of each.
     signatures bytea[]     NOT NULL,
     slots      bigint[]    NOT NULL,
@@ -69,16 +68,16 @@ DECLARE
     relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY[
-        'transactions', 'events', 'journals', 'tree_nodes', 'platforms', 'utc_offsets', 'assets', 'vaults',
-        'order_shards', 'oracle_keys', 'rules', 'payments', 'refunds', 'redemptions', 'wallet_links', 'claims',
-        'outcomes', 'entries', 'users', 'balances'
+        'cursor', 'transactions', 'events', 'journals', 'journal_months', 'tree_nodes', 'platforms', 'utc_offsets',
+        'assets', 'vaults', 'order_shards', 'oracle_keys', 'rules', 'payments', 'refunds', 'redemptions',
+        'wallet_links', 'claims', 'outcomes', 'entries', 'users', 'balances'
     ] LOOP
+        CONTINUE WHEN to_regclass(relation) IS NULL;
         CALL put_under_undo(relation::regclass);
     END LOOP;
 END $$;
 
--- Undoes the stretches that end at first_end or later, statement by statement from the last one on. The cursor is left to
--- the caller. Returns how many rows it touched; fails where one is not there any more.
+-- Undoes the stretches that end at first_end or later, statement by statement from the last one on. Returns how many rows it touched; fails where one is not there any more.
 CREATE FUNCTION take_back(first_end bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     step     record;

@@ -27,26 +27,26 @@ pub struct Provisional {
 
 /// Moves the cursor, and notes that what this transaction writes from here on is provisional.
 pub(super) async fn begin(connection: &mut PgConnection, step: &Step, stretch: &Stretch) -> Result<(), WriteError> {
-    let start_time = sqlx::query_scalar!("SELECT block_time FROM cursor FOR UPDATE")
-        .fetch_optional(&mut *connection)
-        .await?
-        .flatten();
+    sqlx::query_scalar!(
+        r#"SELECT set_config('rebate.provisional', $1, true) AS "set!""#,
+        signed(step.to.slot).to_string()
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     cursor::advance(connection, step).await?;
     let emitters = stretch.emitters();
     let signatures: Vec<&[u8]> = emitters.iter().map(|emitter| emitter.signature.as_array().as_slice()).collect();
-    sqlx::query_scalar!(
-        r#"INSERT INTO provisional_stretches (end_slot, end_hash, start_slot, start_hash, start_time, signatures, slots)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)
-           RETURNING set_config('rebate.provisional', end_slot::text, true) AS "set!""#,
+    sqlx::query!(
+        "INSERT INTO provisional_stretches (end_slot, end_hash, start_slot, start_hash, signatures, slots)
+         VALUES ($1, $2, $3, $4, $5, $6)",
         signed(step.to.slot),
         step.to.hash.as_ref(),
         step.from.map(|from| signed(from.slot)),
         step.from.as_ref().map(|from| from.hash.as_ref()),
-        start_time,
         &signatures as &[&[u8]],
         &emitters.iter().map(|emitter| emitter.slot).collect::<Vec<_>>(),
     )
-    .fetch_one(connection)
+    .execute(connection)
     .await?;
     Ok(())
 }
@@ -127,23 +127,22 @@ pub struct Reverted {
 /// the cursor. Nothing happens, and `None` comes back, if there is no such stretch.
 pub(super) async fn revert(pool: &PgPool, end: &BlockRef) -> Result<Option<Reverted>, WriteError> {
     let mut transaction = pool.begin().await?;
-    let Some(at) =
-        sqlx::query!("SELECT slot, blockhash FROM cursor FOR UPDATE").fetch_optional(&mut *transaction).await?
+    let Some(at) = sqlx::query!("SELECT slot, blockhash, final_slot, final_hash FROM cursor FOR UPDATE")
+        .fetch_optional(&mut *transaction)
+        .await?
     else {
         return Ok(None);
     };
     // In a statement of its own: it sees what was committed until the cursor was locked.
     let stretches = sqlx::query!(
-        "SELECT start_slot, start_hash, start_time, end_slot, end_hash FROM provisional_stretches
+        "SELECT start_slot, start_hash, end_slot, end_hash FROM provisional_stretches
          WHERE end_slot >= $1 ORDER BY end_slot",
         signed(end.slot),
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let Some(first) = stretches
-        .first()
-        .filter(|first| first.end_slot == signed(end.slot) && first.end_hash.as_slice() == end.hash.as_ref())
-    else {
+    let is_it = |slot: i64, hash: &[u8]| (slot, hash) == (signed(end.slot), end.hash.as_ref());
+    let Some(first) = stretches.first().filter(|first| is_it(first.end_slot, &first.end_hash)) else {
         return Ok(None);
     };
     let from = block(at.slot, &at.blockhash)?;
@@ -153,23 +152,15 @@ pub(super) async fn revert(pool: &PgPool, end: &BlockRef) -> Result<Option<Rever
     sqlx::query!("DELETE FROM provisional_stretches WHERE end_slot >= $1", first.end_slot)
         .execute(&mut *transaction)
         .await?;
-    let moved = match to {
-        Some(to) => {
-            sqlx::query!(
-                "UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, written_at = now()
-                 WHERE slot = $4 AND blockhash = $5",
-                signed(to.slot),
-                to.hash.as_ref(),
-                first.start_time,
-                at.slot,
-                at.blockhash,
-            )
-            .execute(&mut *transaction)
-            .await?
-        }
-        None => sqlx::query!("DELETE FROM cursor").execute(&mut *transaction).await?,
-    };
-    if moved.rows_affected() != 1 {
+    // The cursor is back as well, and with it what was final then.
+    let back = sqlx::query!(
+        "UPDATE cursor SET final_slot = $1, final_hash = $2, written_at = now() RETURNING slot, blockhash",
+        at.final_slot,
+        at.final_hash,
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if back.map(|back| block(back.slot, &back.blockhash)).transpose()? != to {
         return Err(WriteError::Fenced { expected: format!("block {from}") });
     }
     // Whoever listens reads again: from here on it may be something else.

@@ -95,7 +95,7 @@ impl Database {
         for table in self.tables().await {
             let columns = match table.as_str() {
                 "undo" | "provisional_stretches" => continue,
-                "cursor" => "(genesis_hash, commitment, slot, blockhash, block_time)",
+                "cursor" => "to_jsonb(cursor) - '{written_at,final_slot,final_hash}'::text[]",
                 whole => whole,
             };
             let rows: Vec<String> =

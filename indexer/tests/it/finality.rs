@@ -526,6 +526,9 @@ async fn whatever_forks_come_the_end_is_what_the_final_chain_says() {
             node.show(&chain, chain.blocks[last_final].slot);
         }
         node.answer(true);
+        // The chain goes on, beyond every fork that there was.
+        chain.skip(2_000);
+        chain.seal();
         node.show(&chain, chain.tip().slot);
         running.reaches(chain.tip(), Some(chain.tip())).await;
         println!("{forks} forks, {} reverts", running.reverts());

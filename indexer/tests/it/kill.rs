@@ -93,7 +93,7 @@ async fn a_kill_while_blocks_are_provisional_leaves_what_was_before_or_what_come
                         database
                             .execute("UPDATE cursor SET final_slot = NULL, final_hash = NULL WHERE final_slot = slot")
                             .await;
-                        sqlx::query("INSERT INTO provisional_stretches VALUES ($1, $2, 0, $2, NULL, '{}', '{}')")
+                        sqlx::query("INSERT INTO provisional_stretches VALUES ($1, $2, 0, $2, '{}', '{}')")
                             .bind(i64::try_from(tip.slot).unwrap())
                             .bind(tip.hash.as_ref())
                             .execute(database.pool())

@@ -19,9 +19,8 @@ use rebate_indexer::{
 };
 use sqlx::postgres::PgListener;
 
-/// What the indexer writes without undo: where it stands, the undo itself, and what it found when it compared; and the
-/// migrations' own.
-const WITHOUT_UNDO: [&str; 5] = ["_sqlx_migrations", "cursor", "integrity", "provisional_stretches", "undo"];
+/// What the indexer writes without undo: the undo itself, and what it found when it compared; and the migrations' own.
+const WITHOUT_UNDO: [&str; 4] = ["_sqlx_migrations", "integrity", "provisional_stretches", "undo"];
 
 fn writer(database: &Database, chain: &Chain) -> Writer {
     Writer::new(database.pool().clone(), chain.genesis_hash(), Commitment::Confirmed)
