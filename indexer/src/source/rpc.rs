@@ -1,7 +1,7 @@
 //! A node, by JSON-RPC, block by block. For a local validator or an archival node.
 
-mod answer;
-mod node;
+pub(super) mod answer;
+pub(super) mod node;
 
 use super::{BlockRef, BlockSource, Next, SourceError};
 use async_trait::async_trait;

@@ -1,10 +1,12 @@
 //! The indexer against a real Postgres, the one that `DATABASE_URL` names.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
+mod by_address;
 mod chain;
 mod database;
 mod kill;
 mod kinds;
+mod node;
 mod reading;
 mod rpc;
 mod schema;

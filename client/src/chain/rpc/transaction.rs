@@ -39,5 +39,5 @@ pub(super) fn of(shown: EncodedTransactionWithStatusMeta) -> Result<Transaction,
             ours.push(InnerInstruction { program: invoked.program_id_index, accounts: invoked.accounts, data });
         }
     }
-    Ok(Transaction { signature, failed: meta.err.is_some(), accounts, inner: ours })
+    Ok(Transaction { signature, position: None, failed: meta.err.is_some(), accounts, inner: ours })
 }
