@@ -3,6 +3,7 @@
 pub mod address;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod geyser;
 pub mod rpc;
 
 use async_trait::async_trait;

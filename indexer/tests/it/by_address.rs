@@ -62,7 +62,7 @@ async fn drive(database: &Database, node: &Node) {
 }
 
 /// What a source that yields every block makes of the chain.
-async fn content_by_block(chain: &Chain) -> String {
+pub async fn content_by_block(chain: &Chain) -> String {
     let database = Database::new().await;
     index(&database, Script::of(chain)).await.unwrap();
     database.content().await
@@ -94,7 +94,7 @@ fn among_others(mut chain: Chain) -> Chain {
     chain
 }
 
-fn busy_chain() -> Chain {
+pub fn busy_chain() -> Chain {
     among_others(eventful_chain())
 }
 

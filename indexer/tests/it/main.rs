@@ -4,6 +4,7 @@
 mod by_address;
 mod chain;
 mod database;
+mod geyser;
 mod kill;
 mod kinds;
 mod node;

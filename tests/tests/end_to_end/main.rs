@@ -12,6 +12,7 @@ mod process;
 mod proof;
 mod services;
 mod unreachable;
+mod validator_address;
 mod validator_commands;
 mod validator_demo;
 mod validator_kill;
