@@ -20,7 +20,7 @@ pub struct Block {
     pub parent_hash: Hash,
     /// When its producer says it was produced, Unix seconds.
     pub time: Option<i64>,
-    /// Every transaction, failed ones included, in order.
+    /// Every transaction, failed ones included, in order; from some sources only those that name the rebate program.
     pub transactions: Vec<Transaction>,
 }
 
@@ -29,6 +29,8 @@ pub struct Block {
 pub struct Transaction {
     /// Its first signature.
     pub signature: Signature,
+    /// Its position in its block, from 0, where that is not its place among the transactions shown.
+    pub position: Option<u32>,
     /// Whether it failed: then it emitted nothing.
     pub failed: bool,
     /// Every account it names: its own keys, then those loaded from lookup tables, writable before read-only.

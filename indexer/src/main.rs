@@ -1,10 +1,19 @@
 //! The command `rebate-indexer`.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use prometheus::{Encoder, Registry, TextEncoder};
 use rebate_client::chain::{Commitment, rpc::RpcChain};
-use rebate_indexer::{Indexer, Options, database, source::rpc::RpcSource};
+use rebate_indexer::{
+    Indexer, Options, database,
+    source::{
+        BlockSource,
+        address::AddressSource,
+        geyser::{GeyserSource, Subscription},
+        rpc::RpcSource,
+    },
+};
+use sqlx::PgPool;
 use std::{io::IsTerminal, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,9 +23,18 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(name = "rebate-indexer", version)]
 struct Arguments {
+    /// How to read the chain.
+    #[arg(long, value_enum, default_value_t = Source::Rpc)]
+    source: Source,
     /// The node to read from; one with the whole history of transactions.
     #[arg(long, env = "REBATE_RPC", hide_env_values = true, default_value = "http://127.0.0.1:8899")]
     rpc: String,
+    /// The server of the stream, with `--source geyser`: http:// in the clear, https:// with TLS.
+    #[arg(long, env = "REBATE_GEYSER", hide_env_values = true, value_name = "URL")]
+    geyser: Option<String>,
+    /// What that server wants as x-token. Others on this machine can read a command line; better set it in the environment.
+    #[arg(long, env = "REBATE_GEYSER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    geyser_token: Option<String>,
     /// The database to write to.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
@@ -27,9 +45,10 @@ struct Arguments {
     /// block otherwise.
     #[arg(long)]
     from_slot: Option<u64>,
-    /// How often to look for a new block, in milliseconds.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..))]
-    poll_ms: u64,
+    /// How often to look for a new block, in milliseconds; 200 unless given, and 2000 with `--source address`, where each
+    /// look takes several questions.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10..))]
+    poll_ms: Option<u64>,
     /// How often to compare the tables with the platforms' accounts on the node, in seconds; 0 for never. Where they differ,
     /// nothing more is written.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
@@ -40,6 +59,16 @@ struct Arguments {
     /// Where to serve metrics at /metrics; nowhere otherwise.
     #[arg(long)]
     metrics_listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// Block by block: a local validator, or a node with the whole history.
+    Rpc,
+    /// The transactions of the program: a public node. What is final only.
+    Address,
+    /// A validator's stream by gRPC (Yellowstone), and the node for what the stream does not have.
+    Geyser,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,13 +116,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let pool = database::connect(&arguments.database_url).await?;
-    database::migrate(&pool).await?;
-    let poll = Duration::from_millis(arguments.poll_ms);
-    let source = RpcSource::new(&arguments.rpc, arguments.commitment.into(), poll)?;
-    let options = Options { from_slot: arguments.from_slot, ..Options::default() };
     let registry = Registry::new();
-    let mut indexer = Indexer::new(pool, Arc::new(source), options, &registry)?;
+    let pool = database::pool(&arguments.database_url)?;
+    // First of all: what is asked for in vain is said before anything is touched.
+    let source = source(&arguments, &pool, &registry)?;
+    database::connect(&arguments.database_url).await?;
+    database::migrate(&pool).await?;
+    let options = Options { from_slot: arguments.from_slot, ..Options::default() };
+    let mut indexer = Indexer::new(pool, source, options, &registry)?;
     if arguments.compare_seconds > 0 {
         let chain = RpcChain::new(&arguments.rpc, arguments.commitment.into());
         indexer = indexer.comparing(Arc::new(chain), Duration::from_secs(arguments.compare_seconds));
@@ -105,6 +135,30 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         serve_metrics(address, registry, token.clone()).await?;
     }
     Ok(indexer.run(token).await?)
+}
+
+/// The source that the arguments ask for.
+fn source(arguments: &Arguments, pool: &PgPool, registry: &Registry) -> anyhow::Result<Arc<dyn BlockSource>> {
+    let (url, commitment) = (&arguments.rpc, arguments.commitment.into());
+    let every = |otherwise: u64| Duration::from_millis(arguments.poll_ms.unwrap_or(otherwise));
+    match (arguments.source, &arguments.geyser) {
+        (Source::Rpc | Source::Address, Some(_)) => {
+            bail!("--geyser names a stream that is not read; give --source geyser, or leave it out")
+        }
+        (Source::Geyser, None) => bail!("--source geyser needs the address of the server: give --geyser"),
+        (Source::Address, None) if commitment != Commitment::Finalized => {
+            bail!("--source address reads what is final only; leave --commitment out, or choose another source")
+        }
+        (Source::Rpc, None) => Ok(Arc::new(RpcSource::new(url, commitment, every(200))?)),
+        (Source::Address, None) => Ok(Arc::new(AddressSource::new(url, every(2_000), pool.clone())?)),
+        (Source::Geyser, Some(geyser)) => {
+            let subscription = Subscription { url: geyser.clone(), token: arguments.geyser_token.clone() };
+            let rpc = RpcSource::new(url, commitment, every(200))?;
+            let source = GeyserSource::new(rpc, subscription, every(200))?;
+            source.metrics().register(registry)?;
+            Ok(Arc::new(source))
+        }
+    }
 }
 
 /// Cancels `token` on Ctrl-C and on SIGTERM.

@@ -1,7 +1,9 @@
 //! Where blocks come from.
 
+pub mod address;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod geyser;
 pub mod rpc;
 
 use async_trait::async_trait;
@@ -132,12 +134,20 @@ pub enum SourceError {
         /// What is wrong and what to do.
         why: String,
     },
+    /// A source that goes by what is indexed already cannot read it.
+    #[error("what is indexed already cannot be read: {why}")]
+    Stored {
+        /// What the database says.
+        why: String,
+        /// Whether asking again can help.
+        is_temporary: bool,
+    },
 }
 
 impl SourceError {
     /// Whether asking again can help.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Stored { is_temporary: true, .. })
     }
 }
 

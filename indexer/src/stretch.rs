@@ -124,7 +124,7 @@ impl Stretch {
         let block_time = block.time.map(|seconds| time("its time is", seconds)).transpose()?;
 
         let (mut emitters, mut events) = (Vec::new(), Vec::new());
-        for (position, transaction) in block.transactions.iter().enumerate() {
+        for (place, transaction) in block.transactions.iter().enumerate() {
             // Nearly every transaction of a busy chain stops here.
             if transaction.failed || transaction.inner.is_empty() {
                 continue;
@@ -137,11 +137,14 @@ impl Stretch {
             if emitted.is_empty() {
                 continue;
             }
+            let position = transaction.position.or_else(|| u32::try_from(place).ok());
             let emitter = self.emitters.len().saturating_add(emitters.len());
             emitters.push(Emitter {
                 signature: transaction.signature,
                 slot,
-                position: i32::try_from(position).map_err(|_| out_of_range("its number of transactions".to_owned()))?,
+                position: position
+                    .and_then(|position| i32::try_from(position).ok())
+                    .ok_or_else(|| out_of_range("its number of transactions".to_owned()))?,
                 block_time,
             });
             for found in emitted {

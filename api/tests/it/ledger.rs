@@ -270,6 +270,7 @@ impl Ledger {
             time: Some(NOON),
             transactions: vec![Transaction {
                 signature: Signature::from(Self::signature(index)),
+                position: None,
                 failed: false,
                 accounts: vec![PROGRAM, event_authority()],
                 inner: events.iter().map(inner).collect(),

@@ -221,7 +221,7 @@ impl State {
             parent_slot,
             parent_hash,
             time: Some(now),
-            transactions: vec![Transaction { signature, failed, accounts, inner }],
+            transactions: vec![Transaction { signature, position: None, failed, accounts, inner }],
         });
         match result {
             Ok(meta) => Ok(Executed {

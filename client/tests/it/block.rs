@@ -21,6 +21,7 @@ fn emitted(bytes: &[u8]) -> InnerInstruction {
 fn transaction(inner: Vec<InnerInstruction>) -> Transaction {
     Transaction {
         signature: Signature::default(),
+        position: None,
         failed: false,
         accounts: vec![Pubkey::default(), PROGRAM, event_authority(), Pubkey::new_from_array([9; 32])],
         inner,

@@ -133,7 +133,7 @@ impl Node {
         });
         let signature = signature(state.transactions.len() as u64);
         let accounts = vec![of().journal, PROGRAM, event_authority()];
-        state.transactions.push(Transaction { signature, failed, accounts, inner: inner.to_vec() });
+        state.transactions.push(Transaction { signature, position: None, failed, accounts, inner: inner.to_vec() });
         if !failed {
             let State { journal, tree, .. } = &mut *state;
             append(&mut journal.count, &mut journal.peaks, leaf(&bytes)).unwrap();

@@ -1,8 +1,8 @@
 //! A node, by JSON-RPC, block by block. For a local validator or an archival node.
 
-mod answer;
+pub(super) mod answer;
 mod audit;
-mod node;
+pub(super) mod node;
 
 use super::{BlockRef, BlockSource, Mined, Next, SourceError, Verdict};
 use async_trait::async_trait;

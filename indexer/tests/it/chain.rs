@@ -70,6 +70,7 @@ fn emitting(signature: u64, failed: bool, events: &[Vec<u8>]) -> Transaction {
     first[32..].copy_from_slice(&key(!signature));
     Transaction {
         signature: Signature::from(first),
+        position: None,
         failed,
         accounts: vec![Pubkey::new_from_array(key(7)), PROGRAM, event_authority()],
         inner: events

@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
 mod audit;
+mod by_address;
 mod chain;
 mod database;
 mod faults;
 mod finality;
+mod geyser;
 mod kill;
 mod kinds;
+mod node;
 mod provisional;
 mod proxy;
 mod reading;

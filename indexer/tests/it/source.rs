@@ -106,7 +106,17 @@ pub async fn index(database: &Database, script: Script) -> Result<(), IndexError
 
 pub async fn index_with(pool: sqlx::PgPool, script: Script, options: Options) -> Result<(), IndexError> {
     let end = script.blocks.last().map_or(0, |block| i64::try_from(block.slot).unwrap());
-    let indexer = Indexer::new(pool, Arc::new(script), options, &Registry::new())?;
+    index_from(pool, Arc::new(script), end, options).await
+}
+
+/// Indexes what the source yields into the database, until slot `end` is written.
+pub async fn index_from(
+    pool: sqlx::PgPool,
+    source: Arc<dyn BlockSource>,
+    end: i64,
+    options: Options,
+) -> Result<(), IndexError> {
+    let indexer = Indexer::new(pool, source, options, &Registry::new())?;
     let token = CancellationToken::new();
     let until_written = async {
         // In an empty database the metric is 0 as well, and so is the first slot.

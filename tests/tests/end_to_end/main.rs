@@ -13,6 +13,7 @@ mod process;
 mod proof;
 mod services;
 mod unreachable;
+mod validator_address;
 mod validator_commands;
 mod validator_demo;
 mod validator_finality;

@@ -158,7 +158,13 @@ fn hash_of(slot: u64) -> Hash {
 }
 
 fn nothing() -> ChainTransaction {
-    ChainTransaction { signature: Default::default(), failed: true, accounts: Vec::new(), inner: Vec::new() }
+    ChainTransaction {
+        signature: Default::default(),
+        position: None,
+        failed: true,
+        accounts: Vec::new(),
+        inner: Vec::new(),
+    }
 }
 
 fn transaction(evidence: &Evidence) -> ChainTransaction {
@@ -166,5 +172,5 @@ fn transaction(evidence: &Evidence) -> ChainTransaction {
     let inner =
         events.map(|bytes| InnerInstruction { program: 0, accounts: vec![1], data: [&TAG, &bytes[..]].concat() });
     let (signature, accounts) = (evidence.signature(), vec![PROGRAM, event_authority()]);
-    ChainTransaction { signature, failed: false, accounts, inner: inner.collect() }
+    ChainTransaction { signature, position: None, failed: false, accounts, inner: inner.collect() }
 }

@@ -64,5 +64,5 @@ fn read(shown: EncodedTransactionWithStatusMeta) -> Result<(Transaction, Vec<Out
             }
         }
     }
-    Ok((Transaction { signature, failed: meta.err.is_some(), accounts, inner: ours }, own))
+    Ok((Transaction { signature, position: None, failed: meta.err.is_some(), accounts, inner: ours }, own))
 }

@@ -60,8 +60,9 @@ pub struct Status {
     pub confirmation_status: Option<String>,
 }
 
+/// A transaction, in a block or by itself.
 #[derive(Deserialize)]
-struct Entry {
+pub struct Entry {
     transaction: EncodedTransaction,
     meta: Option<Meta>,
 }
@@ -96,7 +97,8 @@ struct Loaded {
     readonly: Vec<String>,
 }
 
-fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+/// Whether a field that must be there is not null.
+pub fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }
 
@@ -109,23 +111,27 @@ impl Answer {
             parent_slot: self.parent_slot,
             parent_hash: hash(&self.previous_blockhash)?,
             time: self.block_time,
-            transactions: entries.into_iter().enumerate().map(Entry::into_transaction).collect::<Result<_, _>>()?,
+            transactions: entries.into_iter().enumerate().map(Entry::in_block).collect::<Result<_, _>>()?,
         })
     }
 }
 
 impl Entry {
-    fn into_transaction((position, entry): (usize, Self)) -> Result<Transaction, Unreadable> {
-        let decoded = entry
-            .transaction
-            .decode()
-            .ok_or_else(|| Unreadable::Malformed(format!("transaction {position} of the block")))?;
-        let signature = decoded.signatures.first().copied().ok_or_else(|| {
-            Unreadable::Malformed(format!("transaction {position} of the block, which is not signed,"))
-        })?;
+    fn in_block((position, entry): (usize, Self)) -> Result<Transaction, Unreadable> {
+        entry.into_transaction(&format!("transaction {position} of the block"))
+    }
+
+    /// The transaction, called `name` where it cannot be read.
+    pub fn into_transaction(self, name: &str) -> Result<Transaction, Unreadable> {
+        let decoded = self.transaction.decode().ok_or_else(|| Unreadable::Malformed(name.to_owned()))?;
+        let signature = decoded
+            .signatures
+            .first()
+            .copied()
+            .ok_or_else(|| Unreadable::Malformed(format!("{name}, which is not signed,")))?;
         let missing = |what: &str| Unreadable::Missing(format!("transaction {signature} has no {what}"));
 
-        let meta = entry.meta.ok_or_else(|| missing("meta"))?;
+        let meta = self.meta.ok_or_else(|| missing("meta"))?;
         let inner = meta.inner_instructions.ok_or_else(|| missing("innerInstructions"))?;
         let loaded = meta.loaded_addresses.unwrap_or_default();
         let lookups = decoded.message.address_table_lookups().unwrap_or_default();
@@ -156,10 +162,10 @@ impl Entry {
                 Ok(InnerInstruction { program: invoked.program_id_index, accounts: invoked.accounts, data })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Transaction { signature, failed: meta.failed, accounts, inner })
+        Ok(Transaction { signature, position: None, failed: meta.failed, accounts, inner })
     }
 }
 
-fn hash(text: &str) -> Result<Hash, Unreadable> {
+pub fn hash(text: &str) -> Result<Hash, Unreadable> {
     Hash::from_str(text).map_err(|_| Unreadable::Malformed(format!("the block's hash {text:?}")))
 }

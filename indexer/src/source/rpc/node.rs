@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// The newest version of transactions that this code reads. Without it, one such transaction makes the node refuse the
 /// whole block.
-const NEWEST_TRANSACTION: u8 = 1;
+pub(in crate::source) const NEWEST_TRANSACTION: u8 = 1;
 
 /// JSON-RPC 2.0 §5.1.
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -35,7 +35,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A node and how it is asked.
 pub struct Node {
-    client: RpcClient,
+    pub(in crate::source) client: RpcClient,
     commitment: Commitment,
     name: String,
 }
@@ -96,18 +96,11 @@ impl Node {
             commitment: Some(self.commitment.config()),
             max_supported_transaction_version: Some(NEWEST_TRANSACTION),
         };
-        let answer: Option<Answer> =
-            self.client.send(RpcRequest::GetBlock, json!([slot, config])).await.map_err(|error| {
-                match error.kind() {
-                    ClientErrorKind::SerdeJson(why) => self.unreadable(slot, &Unreadable::Shape(why.to_string())),
-                    ClientErrorKind::RpcError(RpcError::RpcResponseError {
-                        code: JSON_RPC_SERVER_ERROR_UNSUPPORTED_TRANSACTION_VERSION,
-                        message,
-                        ..
-                    }) => self.unreadable(slot, &Unreadable::Version(message.clone())),
-                    _ => self.judge(&what, &error),
-                }
-            })?;
+        let answer: Option<Answer> = self
+            .client
+            .send(RpcRequest::GetBlock, json!([slot, config]))
+            .await
+            .map_err(|error| self.judge_content(&what, slot, &error))?;
         // Null: the node does not know the block, or not yet. Never a skipped slot.
         let answer = answer.ok_or_else(|| self.unavailable(&what, "it knows no such block yet".to_owned()))?;
         answer.into_block(slot).map_err(|why| self.unreadable(slot, &why))
@@ -178,12 +171,26 @@ impl Node {
         SourceError::Unavailable { node: self.name.clone(), what: what.to_owned(), why }
     }
 
-    fn unreadable(&self, slot: u64, why: &Unreadable) -> SourceError {
+    pub fn unreadable(&self, slot: u64, why: &impl ToString) -> SourceError {
         SourceError::Unreadable { node: self.name.clone(), slot, why: why.to_string() }
     }
 
+    /// The same for an answer that shows transactions of the block at `slot`: one that has another form, or a transaction
+    /// that the node cannot show, stops the block.
+    pub(in crate::source) fn judge_content(&self, what: &str, slot: u64, error: &ClientError) -> SourceError {
+        match error.kind() {
+            ClientErrorKind::SerdeJson(why) => self.unreadable(slot, &Unreadable::Shape(why.to_string())),
+            ClientErrorKind::RpcError(RpcError::RpcResponseError {
+                code: JSON_RPC_SERVER_ERROR_UNSUPPORTED_TRANSACTION_VERSION,
+                message,
+                ..
+            }) => self.unreadable(slot, &Unreadable::Version(message.clone())),
+            _ => self.judge(what, error),
+        }
+    }
+
     /// Everything is worth asking again, except what only a change of settings can mend.
-    fn judge(&self, what: &str, error: &ClientError) -> SourceError {
+    pub(in crate::source) fn judge(&self, what: &str, error: &ClientError) -> SourceError {
         let refused =
             |why: &str| SourceError::Refused { node: self.name.clone(), what: what.to_owned(), why: why.to_owned() };
         match error.kind() {
