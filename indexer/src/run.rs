@@ -59,7 +59,7 @@ impl Default for Options {
             from_slot: None,
             ahead: 64,
             blocks_at_once: 256,
-            events_at_once: 2_000,
+            events_at_once: 10_000,
             patience: Duration::from_secs(10),
         }
     }
@@ -158,6 +158,10 @@ impl Indexer {
             }
             Some(cursor) => {
                 info!("going on after block {}", cursor.at);
+                let now = cursor.time.and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
+                if let Some(now) = now {
+                    self.ask_database(None, || writer.make_ready(now)).await?;
+                }
                 self.metrics.cursor_slot.set(gauge(cursor.at.slot));
                 self.metrics.note_age(cursor.time);
             }

@@ -142,9 +142,10 @@ pub(crate) async fn of_user(
            JOIN assets a USING (platform, asset)
            LEFT JOIN rules r USING (platform, rule, version)
            LEFT JOIN refunds f ON f.platform = n.platform AND f.journal_index = n.journal_index
-           LEFT JOIN payments p ON p.platform = f.platform AND p.journal_index = f.payment_index
-           JOIN events e ON e.platform = n.platform AND e.journal_index = n.journal_index
-           JOIN transactions t USING (signature)
+           LEFT JOIN payments p
+               ON p.platform = f.platform AND p.journal_index = f.payment_index AND p.month = f.payment_month
+           JOIN events e ON e.platform = n.platform AND e.journal_index = n.journal_index AND e.month = n.month
+           JOIN transactions t ON t.signature = e.signature AND t.month = e.month
            WHERE n.platform = $1 AND n.user_key = $2 AND (n.journal_index, n.position) < ($3, $4)
            ORDER BY n.journal_index DESC, n.position DESC
            LIMIT $5"#,

@@ -21,6 +21,7 @@ use redemptions::Redemption;
 use refunds::Refund;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use time::Date;
 use utoipa::{IntoParams, ToSchema};
 
 /// A payment that the chain recorded.
@@ -86,6 +87,7 @@ struct Row {
     number: i64,
     recorded_at: Instant,
     journal_index: i64,
+    month: Date,
     signature: Signature,
     slot: i64,
     block_time: Option<Instant>,
@@ -99,9 +101,10 @@ macro_rules! payments {
             r#"SELECT p.order_hash AS "order: Hash", p.user_key AS "user: Hash", p.oracle AS "oracle: Address",
                       p.amount AS "amount: Amount", p.paid_at AS "paid_at: Instant", p.product,
                       p.streamer AS "streamer: Number", p.session AS "session: Number", p.tier, p.segments, p.number,
-                      e.at AS "recorded_at: Instant", p.journal_index, t.signature AS "signature: Signature", t.slot,
-                      t.block_time AS "block_time: Instant"
-               FROM payments p JOIN events e USING (platform, journal_index) JOIN transactions t USING (signature)
+                      e.at AS "recorded_at: Instant", p.journal_index, p.month, t.signature AS "signature: Signature",
+                      t.slot, t.block_time AS "block_time: Instant"
+               FROM payments p JOIN events e USING (platform, journal_index, month)
+               JOIN transactions t USING (signature, month)
                WHERE p.platform = $1 AND "# + $narrowed,
             $($argument),+
         )
@@ -116,7 +119,8 @@ async fn complete(
     cluster: &Cluster,
 ) -> Result<Vec<Record>, Problem> {
     let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
-    let mut outcomes = outcomes::of(snapshot, platform, &indices).await?;
+    let months: Vec<Date> = rows.iter().map(|row| row.month).collect();
+    let mut outcomes = outcomes::of(snapshot, platform, &indices, &months).await?;
     let mut refunds = refunds::of_payments(snapshot, platform, &indices, cluster).await?;
     Ok(rows
         .into_iter()

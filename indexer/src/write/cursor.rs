@@ -1,6 +1,6 @@
 //! The cursor: which block was written last. Moving it is a compare-and-set, which fences a stale writer.
 
-use super::{WriteError, start_text};
+use super::{WriteError, month::Month, start_text};
 use crate::{database::DatabaseError, source::BlockRef};
 use rebate_client::chain::Commitment;
 use solana_program::hash::Hash;
@@ -25,6 +25,8 @@ pub(super) struct Step {
     pub from: Option<BlockRef>,
     pub to: BlockRef,
     pub time: Option<OffsetDateTime>,
+    /// The latest month of its events by the chain's clock; none where it has none.
+    pub month: Option<Month>,
 }
 
 pub(super) async fn read(pool: &PgPool) -> Result<Option<Cursor>, DatabaseError> {
@@ -45,18 +47,22 @@ fn hash(bytes: &[u8]) -> Result<Hash, DatabaseError> {
     Ok(Hash::new_from_array(bytes))
 }
 
-/// Moves the cursor, or is fenced.
-pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Result<(), WriteError> {
+/// Moves the cursor, or is fenced. Returns the month that it was in.
+pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Result<Month, WriteError> {
     let commitment = match step.commitment {
         Commitment::Confirmed => "confirmed",
         Commitment::Finalized => "finalized",
     };
     let (genesis, hash) = (step.genesis_hash.to_bytes(), step.to.hash.to_bytes());
-    let moved = match step.from {
-        Some(from) => {
-            sqlx::query!(
-                "UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, commitment = $4, written_at = now()
-                 WHERE slot = $5 AND blockhash = $6 AND genesis_hash = $7",
+    let month = step.month.unwrap_or(Month::BEFORE).first_day();
+    let before =
+        match step.from {
+            Some(from) => sqlx::query_scalar!(
+                r#"UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, commitment = $4, written_at = now(),
+                                     month = greatest(cursor.month, $8)
+                   FROM (SELECT month FROM cursor) AS before
+                   WHERE slot = $5 AND blockhash = $6 AND genesis_hash = $7
+                   RETURNING before.month"#,
                 signed(step.to.slot),
                 hash.as_slice(),
                 step.time,
@@ -64,28 +70,34 @@ pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Resul
                 signed(from.slot),
                 from.hash.as_ref(),
                 genesis.as_slice(),
+                month,
             )
-            .execute(connection)
-            .await?
-        }
-        None => {
-            sqlx::query!(
-                "INSERT INTO cursor (genesis_hash, commitment, slot, blockhash, block_time)
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-                genesis.as_slice(),
-                commitment,
-                signed(step.to.slot),
-                hash.as_slice(),
-                step.time,
-            )
-            .execute(connection)
-            .await?
-        }
-    };
-    match moved.rows_affected() {
-        1 => Ok(()),
-        _ => Err(WriteError::Fenced { expected: start_text(step.from) }),
-    }
+            .fetch_optional(connection)
+            .await?,
+            None => {
+                sqlx::query_scalar!(
+                    r#"INSERT INTO cursor (genesis_hash, commitment, slot, blockhash, block_time, month)
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+                   RETURNING $7::date AS "before!""#,
+                    genesis.as_slice(),
+                    commitment,
+                    signed(step.to.slot),
+                    hash.as_slice(),
+                    step.time,
+                    month,
+                    Month::BEFORE.first_day(),
+                )
+                .fetch_optional(connection)
+                .await?
+            }
+        };
+    before.map(Month::starting).ok_or_else(|| WriteError::Fenced { expected: start_text(step.from) })
+}
+
+/// Keeps other writers waiting until the transaction ends.
+pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT slot FROM cursor FOR UPDATE").fetch_optional(connection).await?;
+    Ok(())
 }
 
 /// Tells whoever listens on `rebate_block` the slots that are there once this transaction commits.

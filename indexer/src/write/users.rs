@@ -3,7 +3,7 @@
 use super::{WriteError, contradiction, payments::Paid};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
 
 /// What a stretch adds to a user.
@@ -13,6 +13,17 @@ struct Sum<'a> {
     first_paid_at: OffsetDateTime,
     last_paid_at: OffsetDateTime,
     last: Paid<'a>,
+}
+
+impl Sum<'_> {
+    fn payments(&self) -> u64 {
+        self.payments.unsigned_abs()
+    }
+
+    /// Whether the first of its payments says that it is its user's first.
+    fn is_of_a_new_user(&self) -> bool {
+        self.last.payment.number <= self.payments()
+    }
 }
 
 /// Adds the payments to their users' sums. A payment says the how-manieth of its user it is; the sums must agree.
@@ -42,35 +53,88 @@ pub(super) async fn add(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Res
         sum.last_paid_at = sum.last_paid_at.max(paid.paid_at);
         sum.last = *paid;
     }
-    let stored = sqlx::query!(
-        "INSERT INTO users (platform, user_key, payments, paid, first_paid_at, last_paid_at)
-         SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::numeric[], $5::timestamptz[],
-                              $6::timestamptz[])
-         ON CONFLICT (platform, user_key) DO UPDATE SET
-             payments = users.payments + EXCLUDED.payments,
-             paid = users.paid + EXCLUDED.paid,
-             first_paid_at = LEAST(users.first_paid_at, EXCLUDED.first_paid_at),
-             last_paid_at = GREATEST(users.last_paid_at, EXCLUDED.last_paid_at)
-         RETURNING platform, user_key, payments",
-        &sums.keys().map(|(platform, _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &sums.keys().map(|(_, user)| *user).collect::<Vec<_>>() as &[[u8; 32]],
-        &sums.values().map(|sum| sum.payments).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.paid).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.first_paid_at).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.last_paid_at).collect::<Vec<_>>(),
-    )
-    .fetch_all(connection)
-    .await?;
-    for row in stored {
-        let key = (<[u8; 32]>::try_from(row.platform.as_slice()), <[u8; 32]>::try_from(row.user_key.as_slice()));
-        let (Ok(platform), Ok(user)) = key else { continue };
-        let Some(sum) = sums.get(&(platform, user)) else { continue };
-        let count = u64::try_from(row.payments).unwrap_or_default();
+    let (new, known): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| sum.is_of_a_new_user());
+    let mut stored = add_to(connection, &known).await?;
+    stored.extend(insert(connection, &new).await?);
+    for ((platform, user), sum) in known.iter().chain(&new) {
+        let count = match stored.get(&(platform.to_vec(), user.to_vec())) {
+            Some(count) => u64::try_from(*count).unwrap_or_default(),
+            None => sum.payments().saturating_add(count(connection, platform, user).await?),
+        };
         if count != sum.last.payment.number {
             return Err(out_of_order(&sum.last, count.saturating_sub(1)));
         }
     }
     Ok(())
+}
+
+/// Platform and user, and what is added.
+type Added<'a> = (([u8; 32], [u8; 32]), Sum<'a>);
+
+/// How many payments users have, by platform and user.
+type Counts = HashMap<(Vec<u8>, Vec<u8>), i64>;
+
+/// Adds to users that are there. Those that are not are not in what it returns.
+async fn add_to(connection: &mut PgConnection, known: &[Added<'_>]) -> Result<Counts, WriteError> {
+    if known.is_empty() {
+        return Ok(Counts::new());
+    }
+    // An INSERT … ON CONFLICT would lock each row before it changes it: one more thing to write to the log.
+    let stored = sqlx::query!(
+        r#"UPDATE users SET
+               payments = users.payments + sum.payments,
+               paid = users.paid + sum.paid,
+               first_paid_at = LEAST(users.first_paid_at, sum.first_paid_at),
+               last_paid_at = GREATEST(users.last_paid_at, sum.last_paid_at)
+           FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::numeric[], $5::timestamptz[], $6::timestamptz[])
+               AS sum (platform, user_key, payments, paid, first_paid_at, last_paid_at)
+           WHERE users.platform = sum.platform AND users.user_key = sum.user_key
+           RETURNING users.platform, users.user_key, users.payments"#,
+        &known.iter().map(|((platform, _), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+        &known.iter().map(|((_, user), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
+        &known.iter().map(|(_, sum)| sum.payments).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| sum.paid).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| sum.first_paid_at).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| sum.last_paid_at).collect::<Vec<_>>(),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(stored.into_iter().map(|row| ((row.platform, row.user_key), row.payments)).collect())
+}
+
+/// Adds users that are not there yet. Those that are are not in what it returns.
+async fn insert(connection: &mut PgConnection, new: &[Added<'_>]) -> Result<Counts, WriteError> {
+    if new.is_empty() {
+        return Ok(Counts::new());
+    }
+    let stored = sqlx::query!(
+        "INSERT INTO users (platform, user_key, payments, paid, first_paid_at, last_paid_at)
+         SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::numeric[], $5::timestamptz[],
+                              $6::timestamptz[])
+         ON CONFLICT DO NOTHING
+         RETURNING platform, user_key, payments",
+        &new.iter().map(|((platform, _), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+        &new.iter().map(|((_, user), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
+        &new.iter().map(|(_, sum)| sum.payments).collect::<Vec<_>>(),
+        &new.iter().map(|(_, sum)| sum.paid).collect::<Vec<_>>(),
+        &new.iter().map(|(_, sum)| sum.first_paid_at).collect::<Vec<_>>(),
+        &new.iter().map(|(_, sum)| sum.last_paid_at).collect::<Vec<_>>(),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(stored.into_iter().map(|row| ((row.platform, row.user_key), row.payments)).collect())
+}
+
+/// How many payments a user has.
+async fn count(connection: &mut PgConnection, platform: &[u8; 32], user: &[u8; 32]) -> Result<u64, WriteError> {
+    let count = sqlx::query_scalar!(
+        "SELECT payments FROM users WHERE platform = $1 AND user_key = $2",
+        platform.as_slice(),
+        user.as_slice()
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }
 
 fn out_of_order(paid: &Paid<'_>, before: u64) -> WriteError {

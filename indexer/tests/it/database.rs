@@ -59,11 +59,12 @@ impl Database {
 
     /// Everything in it that the chain decides, as text: two databases of the same blocks are equal in it.
     pub async fn content(&self) -> String {
-        const TABLES: [&str; 21] = [
+        const TABLES: [&str; 22] = [
             "cursor",
             "transactions",
             "events",
             "journals",
+            "journal_months",
             "tree_nodes",
             "platforms",
             "utc_offsets",

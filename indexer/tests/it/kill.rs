@@ -155,8 +155,8 @@ async fn index_with_cut(database: &Database, cut: Cut) -> bool {
              DELETE FROM wallet_links; DELETE FROM redemptions; DELETE FROM refunds; DELETE FROM payments;
              DELETE FROM rules; DELETE FROM oracle_keys; DELETE FROM vaults; DELETE FROM assets;
              DELETE FROM order_shards; DELETE FROM utc_offsets; DELETE FROM platforms;
-             DELETE FROM tree_nodes; DELETE FROM journals; DELETE FROM events; DELETE FROM transactions;
-             DELETE FROM cursor",
+             DELETE FROM tree_nodes; DELETE FROM journals; DELETE FROM journal_months; DELETE FROM events;
+             DELETE FROM transactions; DELETE FROM cursor",
         )
         .await;
     let proxy = Proxy::new(database, cut).await;

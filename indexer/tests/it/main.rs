@@ -5,6 +5,7 @@ mod chain;
 mod database;
 mod kill;
 mod kinds;
+mod months;
 mod reading;
 mod rpc;
 mod schema;

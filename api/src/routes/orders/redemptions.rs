@@ -56,9 +56,9 @@ pub(super) async fn under(
                   e.at AS "recorded_at: Instant", r.journal_index,
                   t.signature AS "signature: crate::value::Signature", t.slot, t.block_time AS "block_time: Instant"
            FROM redemptions r JOIN assets a USING (platform, asset)
-           JOIN entries n ON n.platform = r.platform AND n.journal_index = r.journal_index
-           JOIN events e ON e.platform = r.platform AND e.journal_index = r.journal_index
-           JOIN transactions t USING (signature)
+           JOIN entries n ON n.platform = r.platform AND n.journal_index = r.journal_index AND n.month = r.month
+           JOIN events e ON e.platform = r.platform AND e.journal_index = r.journal_index AND e.month = r.month
+           JOIN transactions t ON t.signature = e.signature AND t.month = e.month
            WHERE r.platform = $1 AND r.order_hash = $2 ORDER BY r.journal_index LIMIT 100"#,
         &platform.0,
         &order.0
