@@ -212,26 +212,25 @@ async fn read(connection: &mut PgConnection, steps: &[Step<'_>]) -> Result<BTree
     for step in steps {
         balances.entry((step.platform(), step.user, step.asset)).or_default();
     }
+    // Their places, rather than keys that would have to be compared again.
     let stored = sqlx::query!(
-        "SELECT balances.platform, balances.user_key, balances.asset, balances.balance, balances.debt
-         FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[]) AS account (platform, user_key, asset)
-         JOIN balances USING (platform, user_key, asset)",
+        r#"SELECT account.place AS "place!", balances.balance, balances.debt
+           FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[]) WITH ORDINALITY
+               AS account (platform, user_key, asset, place)
+           JOIN balances USING (platform, user_key, asset)
+           ORDER BY account.place"#,
         &balances.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
         &balances.keys().map(|(_, user, _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
         &balances.keys().map(|(.., asset)| i16::from(*asset)).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await?;
-    for row in stored {
+    let mut stored = stored.into_iter().peekable();
+    for (held, place) in balances.values_mut().zip(1_i64..) {
+        let Some(row) = stored.next_if(|row| row.place == place) else { continue };
         let broken = || sqlx::Error::Decode("a row of balances is not what this software writes".into());
-        let account = (
-            <[u8; 32]>::try_from(row.platform.as_slice()).map_err(|_| broken())?,
-            <[u8; 32]>::try_from(row.user_key.as_slice()).map_err(|_| broken())?,
-            u8::try_from(row.asset).map_err(|_| broken())?,
-        );
-        let held = balances.entry(account).or_default();
-        held.balance = row.balance.to_u64().ok_or_else(broken)?;
         held.is_stored = true;
+        held.balance = row.balance.to_u64().ok_or_else(broken)?;
         held.debt = row.debt.to_u64().ok_or_else(broken)?;
     }
     Ok(balances)

@@ -73,12 +73,17 @@ macro_rules! refunds {
             r#"SELECT f.order_hash AS "order: Hash", p.order_hash AS "of: Hash", f.user_key AS "user: Hash",
                       f.oracle AS "oracle: Address", f.amount AS "amount: Amount", f.refunded AS "refunded: Amount",
                       f.paid_at AS "paid_at: Instant", f.payment_index, e.at AS "recorded_at: Instant", f.journal_index,
-                      f.month, t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
+                      f.month, e.signature AS "signature: Signature", e.slot, e.block_time AS "block_time: Instant"
                FROM refunds f
-               JOIN payments p
-                   ON p.platform = f.platform AND p.journal_index = f.payment_index AND p.month = f.payment_month
-               JOIN events e ON e.platform = f.platform AND e.journal_index = f.journal_index AND e.month = f.month
-               JOIN transactions t ON t.signature = e.signature AND t.month = e.month
+               JOIN LATERAL (
+                   SELECT p.order_hash FROM payments p
+                   WHERE p.platform = f.platform AND p.journal_index = f.payment_index AND p.month = f.payment_month LIMIT 1
+               ) AS p ON true
+               JOIN LATERAL (
+                   SELECT e.at, t.signature, t.slot, t.block_time
+                   FROM events e JOIN transactions t ON t.signature = e.signature AND t.month = e.month
+                   WHERE e.platform = f.platform AND e.journal_index = f.journal_index AND e.month = f.month LIMIT 1
+               ) AS e ON true
                WHERE f.platform = $1 AND "# + $narrowed,
             $($argument),+
         )
