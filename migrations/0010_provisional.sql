@@ -1,7 +1,7 @@
 -- What was read before it was final, and how to take it back.
 --
 -- A stretch of blocks is provisional until an audit finds its last block on the chain's final fork. Until then every row
--- that its transaction touched has a copy in undo, from which take_back restores the tables as they were before it.
+-- that its transaction changed has a copy in undo, from which take_back restores the tables as they were before it.
 
 -- The last block known to be final; NULL where none is yet, and where an older version wrote what was confirmed only.
 ALTER TABLE cursor
@@ -48,7 +48,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Puts a table under undo. Every table that the indexer writes must be; a partitioned one by its parent. It must have a
+-- Puts a table under undo. Every table that the indexer writes must be, but for those that take_back names. It must have a
 -- primary key, whose values never change.
 CREATE PROCEDURE put_under_undo(relation regclass) LANGUAGE plpgsql AS $$
 DECLARE
@@ -68,16 +68,19 @@ DECLARE
     relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY[
-        'cursor', 'transactions', 'events', 'journals', 'journal_months', 'tree_nodes', 'platforms', 'utc_offsets',
-        'assets', 'vaults', 'order_shards', 'oracle_keys', 'rules', 'payments', 'refunds', 'redemptions',
-        'wallet_links', 'claims', 'outcomes', 'entries', 'users', 'balances'
+        'cursor', 'journals', 'journal_months', 'tree_nodes', 'platforms', 'utc_offsets', 'assets', 'vaults',
+        'order_shards', 'oracle_keys', 'rules', 'refunds', 'wallet_links', 'claims', 'users', 'balances'
     ] LOOP
-        CONTINUE WHEN to_regclass(relation) IS NULL;
         CALL put_under_undo(relation::regclass);
     END LOOP;
 END $$;
 
--- Undoes the stretches that end at first_end or later, statement by statement from the last one on. Returns how many rows it touched; fails where one is not there any more.
+-- Undoes the stretches that end at first_end or later, statement by statement from the last one on. Returns how many rows
+-- it touched; fails where one is not there any more.
+--
+-- The partitioned tables are not under undo: rows are only ever added to them, and a trigger that looks at what is added
+-- makes every COPY buffer its rows, also where it does not fire. They go by their keys: what the journals did not count
+-- before.
 CREATE FUNCTION take_back(first_end bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     step     record;
@@ -87,7 +90,25 @@ DECLARE
     command  text;
     touched  bigint;
     total    bigint := 0;
+    grown    text;
 BEGIN
+    FOR step IN
+        SELECT (content ->> 'platform')::bytea AS platform,
+               min(CASE operation WHEN 'INSERT' THEN 0 ELSE (content ->> 'leaf_count')::bigint END) AS leaf_count
+        FROM undo WHERE relation::regclass = 'journals'::regclass AND end_slot >= first_end GROUP BY 1
+    LOOP
+        FOREACH grown IN ARRAY ARRAY['events', 'payments', 'outcomes', 'entries', 'redemptions'] LOOP
+            EXECUTE format('DELETE FROM %I WHERE platform = $1 AND journal_index >= $2', grown)
+            USING step.platform, step.leaf_count;
+            GET DIAGNOSTICS touched = ROW_COUNT;
+            total := total + touched;
+        END LOOP;
+    END LOOP;
+    DELETE FROM transactions USING provisional_stretches, unnest(signatures) AS emitted (signature)
+    WHERE end_slot >= first_end AND transactions.signature = emitted.signature;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    total := total + touched;
+
     FOR step IN
         SELECT end_slot, statement, relation, operation, count(*) AS kept FROM undo WHERE end_slot >= first_end
         GROUP BY end_slot, statement, relation, operation ORDER BY end_slot DESC, statement DESC

@@ -109,9 +109,12 @@ impl Tree {
         // Named one by one: of ranges, Postgres cannot tell how few rows they are, and may read all there are.
         if !events.is_empty() {
             let rows = sqlx::query!(
-                "SELECT journal_index, bytes FROM events WHERE platform = $1 AND journal_index = ANY($2)",
+                "SELECT journal_index, bytes FROM events WHERE platform = $1 AND journal_index = ANY($2)
+                     AND month BETWEEN month_of($1, $3) AND month_of($1, $4)",
                 &self.platform.0,
-                &events
+                &events,
+                events.iter().copied().min().unwrap_or_default(),
+                events.iter().copied().max().unwrap_or_default(),
             )
             .fetch_all(snapshot.connection())
             .await?;

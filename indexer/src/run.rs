@@ -67,7 +67,7 @@ impl Default for Options {
             from_slot: None,
             ahead: 64,
             blocks_at_once: 256,
-            events_at_once: 2_000,
+            events_at_once: 10_000,
             patience: Duration::from_secs(10),
             provisional_at_most: 1_000,
             audit_every: Duration::from_millis(500),
@@ -223,6 +223,10 @@ impl Indexer {
             }
             Some(cursor) => {
                 info!("going on after block {}", cursor.at);
+                let now = cursor.time.and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
+                if let Some(now) = now {
+                    self.ask_database(None, || writer.make_ready(now)).await?;
+                }
                 self.metrics.note_cursor(gauge(cursor.at.slot));
                 self.metrics.final_slot.set(cursor.last_final.map_or(0, |block| gauge(block.slot)));
                 self.metrics.note_age(cursor.time);

@@ -137,15 +137,25 @@ pub(crate) async fn of_user(
                   n.debt_before AS "debt_before: Amount", n.debt_after AS "debt_after: Amount",
                   n.order_hash AS "order: Hash", p.order_hash AS "refund_of?: Hash",
                   n.rule, n.version, r.name AS "rule_name?", n.at AS "at: Instant", n.journal_index, n.position,
-                  t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
-           FROM entries n
+                  e.signature AS "signature: Signature", e.slot, e.block_time AS "block_time: Instant"
+           FROM (
+               SELECT * FROM entries n
+               WHERE n.platform = $1 AND n.user_key = $2 AND (n.journal_index, n.position) < ($3, $4)
+               ORDER BY n.journal_index DESC, n.position DESC
+               LIMIT 1000
+           ) AS n
            JOIN assets a USING (platform, asset)
            LEFT JOIN rules r USING (platform, rule, version)
            LEFT JOIN refunds f ON f.platform = n.platform AND f.journal_index = n.journal_index
-           LEFT JOIN payments p ON p.platform = f.platform AND p.journal_index = f.payment_index
-           JOIN events e ON e.platform = n.platform AND e.journal_index = n.journal_index
-           JOIN transactions t USING (signature)
-           WHERE n.platform = $1 AND n.user_key = $2 AND (n.journal_index, n.position) < ($3, $4)
+           LEFT JOIN LATERAL (
+               SELECT p.order_hash FROM payments p
+               WHERE p.platform = f.platform AND p.journal_index = f.payment_index AND p.month = f.payment_month LIMIT 1
+           ) AS p ON true
+           JOIN LATERAL (
+               SELECT e.at, t.signature, t.slot, t.block_time
+               FROM events e JOIN transactions t ON t.signature = e.signature AND t.month = e.month
+               WHERE e.platform = n.platform AND e.journal_index = n.journal_index AND e.month = n.month LIMIT 1
+           ) AS e ON true
            ORDER BY n.journal_index DESC, n.position DESC
            LIMIT $5"#,
         &platform.0,

@@ -77,11 +77,13 @@ pub(crate) async fn of_order(
     let order = named.hash(&name)?;
     let platform = snapshot.platform(of).await?;
     let recorded = sqlx::query!(
-        r#"SELECT journal_index, kind, bytes FROM events WHERE platform = $1 AND journal_index = coalesce(
+        r#"WITH recorded AS MATERIALIZED (SELECT coalesce(
                (SELECT min(journal_index) FROM payments WHERE platform = $1 AND order_hash = $2),
                (SELECT min(journal_index) FROM refunds WHERE platform = $1 AND order_hash = $2),
                (SELECT min(journal_index) FROM redemptions WHERE platform = $1 AND order_hash = $2)
-           )"#,
+           ) AS journal_index)
+           SELECT journal_index AS "journal_index!", kind, bytes FROM recorded JOIN events USING (journal_index)
+           WHERE platform = $1 AND month = month_of($1, recorded.journal_index)"#,
         &platform.0,
         &order.0
     )

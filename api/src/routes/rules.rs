@@ -216,9 +216,14 @@ macro_rules! versions {
                       r.total_count AS "total_count: Count", r.on_limit, r.holdout_bps, r.starts_at, r.ends_at,
                       r.effective_at, r.superseded_at, r.ended_at IS NOT NULL AS "ended!",
                       r.dropped_at AS "dropped_at: Instant", r.published_at AS "published_at: Instant",
-                      r.granted AS "granted: Amount", r.grants, r.reversed AS "reversed: Amount", r.journal_index, t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
-               FROM rules r JOIN assets a USING (platform, asset) JOIN events e USING (platform, journal_index)
-               JOIN transactions t USING (signature)
+                      r.granted AS "granted: Amount", r.grants, r.reversed AS "reversed: Amount", r.journal_index, e.signature AS "signature: Signature", e.slot, e.block_time AS "block_time: Instant"
+               FROM rules r JOIN assets a USING (platform, asset)
+               JOIN LATERAL (
+                   SELECT e.at, t.signature, t.slot, t.block_time
+                   FROM events e JOIN transactions t ON t.signature = e.signature AND t.month = e.month
+                   WHERE e.platform = r.platform AND e.journal_index = r.journal_index AND e.month = month_of(r.platform, r.journal_index)
+                   LIMIT 1
+               ) AS e ON true
                WHERE r.platform = $1 AND "# + $narrowed,
             $($argument),+
         )

@@ -466,8 +466,8 @@ async fn filled_with_many() -> (Served, Ledger) {
         ledger.append_only(&event);
     }
     sqlx::query(
-        "INSERT INTO events
-         SELECT $1, index, 'PauseChanged', to_timestamp($2::bigint), $3, bytes
+        "INSERT INTO events (platform, journal_index, kind, at, signature, bytes, month)
+         SELECT $1, index, 'PauseChanged', to_timestamp($2::bigint), $3, bytes, (SELECT month FROM cursor)
          FROM UNNEST($4::bytea[]) WITH ORDINALITY AS e (bytes, index)",
     )
     .bind(PLATFORM)

@@ -92,7 +92,9 @@ impl Report {
                 .collect();
             figure.entry("note").or_insert_with(|| details.join(", ").into());
             let goal = match figure.get("name").and_then(Value::as_str) {
-                Some("indexer.events_per_second") => Goal::AtLeast(5_000.0),
+                Some("indexer.backfill_events_per_second") => Goal::AtLeast(20_000.0),
+                Some("indexer.write_ms_per_block") => Goal::AtMost(30.0),
+                Some("indexer.rss_mib") => Goal::AtMost(300.0),
                 _ => Goal::None,
             };
             self.keep(Value::Object(figure), goal);

@@ -84,6 +84,9 @@ pub(super) async fn owe(
     )
     .fetch_all(connection)
     .await?;
+    if let Some(last) = entries.last().filter(|_| stored.len() != changes.len()) {
+        return Err(contradiction(last.step.found, "an asset that its block moves is not stored"));
+    }
     for (found, (platform, asset), liability) in said {
         let row = stored.iter().find(|row| row.platform == platform && row.asset == i16::from(asset));
         let since: Decimal = entries

@@ -1,6 +1,6 @@
 //! The cursor: which block was written last. Moving it is a compare-and-set, which fences a stale writer.
 
-use super::{WriteError, provisional, start_text};
+use super::{WriteError, month::Month, provisional, start_text};
 use crate::{database::DatabaseError, source::BlockRef};
 use rebate_client::chain::Commitment;
 use solana_program::hash::Hash;
@@ -29,6 +29,8 @@ pub(super) struct Step {
     pub time: Option<OffsetDateTime>,
     /// Whether that block is final, and everything before it.
     pub is_final: bool,
+    /// The latest month of its events by the chain's clock; none where it has none.
+    pub month: Option<Month>,
 }
 
 pub(super) async fn read(pool: &PgPool) -> Result<Option<Cursor>, DatabaseError> {
@@ -57,8 +59,8 @@ fn hash(bytes: &[u8]) -> Result<Hash, DatabaseError> {
     Ok(Hash::new_from_array(bytes))
 }
 
-/// Moves the cursor, or is fenced.
-pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Result<(), WriteError> {
+/// Moves the cursor, or is fenced. Returns the month that it was in.
+pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Result<Month, WriteError> {
     let commitment = match step.commitment {
         Commitment::Confirmed => "confirmed",
         Commitment::Finalized => "finalized",
@@ -66,45 +68,58 @@ pub(super) async fn advance(connection: &mut PgConnection, step: &Step) -> Resul
     let (genesis, hash) = (step.genesis_hash.to_bytes(), step.to.hash.to_bytes());
     let (final_slot, final_hash) =
         (step.is_final.then(|| signed(step.to.slot)), step.is_final.then_some(hash.as_slice()));
-    let moved =
-        match step.from {
-            Some(from) => sqlx::query_scalar!(
-                r#"UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, commitment = $4, written_at = now(),
-                       final_slot = coalesce($8, final_slot), final_hash = coalesce($9, final_hash)
-                   WHERE slot = $5 AND blockhash = $6 AND genesis_hash = $7
-                   RETURNING EXISTS (SELECT FROM provisional_stretches) AS "has_provisional!""#,
-                signed(step.to.slot),
-                hash.as_slice(),
-                step.time,
-                commitment,
-                signed(from.slot),
-                from.hash.as_ref(),
-                genesis.as_slice(),
-                final_slot,
-                final_hash,
-            )
-            .fetch_optional(&mut *connection)
-            .await?,
-            None => sqlx::query_scalar!(
-                r#"INSERT INTO cursor (genesis_hash, commitment, slot, blockhash, block_time, final_slot, final_hash)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
-                   RETURNING false AS "has_provisional!""#,
-                genesis.as_slice(),
-                commitment,
-                signed(step.to.slot),
-                hash.as_slice(),
-                step.time,
-                final_slot,
-                final_hash,
-            )
-            .fetch_optional(&mut *connection)
-            .await?,
-        };
-    let has_provisional = moved.ok_or_else(|| WriteError::Fenced { expected: start_text(step.from) })?;
+    let month = step.month.unwrap_or(Month::BEFORE).first_day();
+    let moved = match step.from {
+        Some(from) => sqlx::query!(
+            r#"UPDATE cursor SET slot = $1, blockhash = $2, block_time = $3, commitment = $4, written_at = now(),
+                   final_slot = coalesce($8, final_slot), final_hash = coalesce($9, final_hash),
+                   month = greatest(cursor.month, $10)
+               FROM (SELECT month FROM cursor) AS before
+               WHERE slot = $5 AND blockhash = $6 AND genesis_hash = $7
+               RETURNING before.month, EXISTS (SELECT FROM provisional_stretches) AS "has_provisional!""#,
+            signed(step.to.slot),
+            hash.as_slice(),
+            step.time,
+            commitment,
+            signed(from.slot),
+            from.hash.as_ref(),
+            genesis.as_slice(),
+            final_slot,
+            final_hash,
+            month,
+        )
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|row| (row.month, row.has_provisional)),
+        None => sqlx::query!(
+            r#"INSERT INTO cursor (genesis_hash, commitment, slot, blockhash, block_time, final_slot, final_hash, month)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+               RETURNING $9::date AS "month!""#,
+            genesis.as_slice(),
+            commitment,
+            signed(step.to.slot),
+            hash.as_slice(),
+            step.time,
+            final_slot,
+            final_hash,
+            month,
+            Month::BEFORE.first_day(),
+        )
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|row| (row.month, false)),
+    };
+    let (before, has_provisional) = moved.ok_or_else(|| WriteError::Fenced { expected: start_text(step.from) })?;
     if has_provisional && step.is_final {
         // Of a final block, all that it builds on is final.
         provisional::forget(connection, signed(step.to.slot)).await?;
     }
+    Ok(Month::starting(before))
+}
+
+/// Keeps other writers waiting until the transaction ends.
+pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT slot FROM cursor FOR UPDATE").fetch_optional(connection).await?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! The ledger: one entry per change of a balance or a debt, and the balances that follow from it.
 
 use super::{
-    WriteError, contradiction, decimal,
+    Plan, WriteError, contradiction,
+    copy::copy,
+    decimal,
     outcomes::{Outcome, unsound},
 };
 use crate::stretch::Found;
@@ -138,6 +140,8 @@ struct Held {
     debt: u64,
     entries: i64,
     journal_index: i64,
+    /// Whether there is a row of it.
+    is_stored: bool,
 }
 
 impl Held {
@@ -182,7 +186,11 @@ impl Held {
 
 /// Goes the steps, adds an entry for each that changed something, and moves the balances. Every balance that an event names
 /// must be the one stored.
-pub(super) async fn add<'a>(connection: &mut PgConnection, steps: &[Step<'a>]) -> Result<Vec<Entry<'a>>, WriteError> {
+pub(super) async fn add<'a>(
+    connection: &mut PgConnection,
+    steps: &[Step<'a>],
+    plan: &Plan,
+) -> Result<Vec<Entry<'a>>, WriteError> {
     if steps.is_empty() {
         return Ok(Vec::new());
     }
@@ -193,7 +201,7 @@ pub(super) async fn add<'a>(connection: &mut PgConnection, steps: &[Step<'a>]) -
         entries.extend(held.take(step)?);
     }
     if !entries.is_empty() {
-        add_entries(connection, &entries).await?;
+        add_entries(connection, &entries, plan).await?;
         move_balances(connection, &balances).await?;
     }
     Ok(entries)
@@ -204,41 +212,44 @@ async fn read(connection: &mut PgConnection, steps: &[Step<'_>]) -> Result<BTree
     for step in steps {
         balances.entry((step.platform(), step.user, step.asset)).or_default();
     }
+    // Their places, rather than keys that would have to be compared again.
     let stored = sqlx::query!(
-        "SELECT balances.platform, balances.user_key, balances.asset, balances.balance, balances.debt
-         FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[]) AS account (platform, user_key, asset)
-         JOIN balances USING (platform, user_key, asset)",
+        r#"SELECT account.place AS "place!", balances.balance, balances.debt
+           FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[]) WITH ORDINALITY
+               AS account (platform, user_key, asset, place)
+           JOIN balances USING (platform, user_key, asset)
+           ORDER BY account.place"#,
         &balances.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
         &balances.keys().map(|(_, user, _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
         &balances.keys().map(|(.., asset)| i16::from(*asset)).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await?;
-    for row in stored {
+    let mut stored = stored.into_iter().peekable();
+    for (held, place) in balances.values_mut().zip(1_i64..) {
+        let Some(row) = stored.next_if(|row| row.place == place) else { continue };
         let broken = || sqlx::Error::Decode("a row of balances is not what this software writes".into());
-        let account = (
-            <[u8; 32]>::try_from(row.platform.as_slice()).map_err(|_| broken())?,
-            <[u8; 32]>::try_from(row.user_key.as_slice()).map_err(|_| broken())?,
-            u8::try_from(row.asset).map_err(|_| broken())?,
-        );
-        let held = balances.entry(account).or_default();
+        held.is_stored = true;
         held.balance = row.balance.to_u64().ok_or_else(broken)?;
         held.debt = row.debt.to_u64().ok_or_else(broken)?;
     }
     Ok(balances)
 }
 
-async fn add_entries(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), WriteError> {
+async fn add_entries(connection: &mut PgConnection, entries: &[Entry<'_>], plan: &Plan) -> Result<(), WriteError> {
+    if plan.copies {
+        return copy_entries(connection, entries, plan).await;
+    }
     let rule = |entry: &Entry<'_>| entry.step.outcome.map(|outcome| i32::from(outcome.entry.rule));
     let version = |entry: &Entry<'_>| entry.step.outcome.map(|outcome| i32::from(outcome.entry.version));
     let orders: Vec<Option<&[u8]>> =
         entries.iter().map(|entry| entry.step.order.as_ref().map(<[u8; 32]>::as_slice)).collect();
     sqlx::query!(
         "INSERT INTO entries (platform, journal_index, position, user_key, operation, asset, change, balance_before,
-                              balance_after, debt_before, debt_after, order_hash, rule, version, at)
+                              balance_after, debt_before, debt_after, order_hash, rule, version, at, month)
          SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::smallint[], $4::bytea[], $5::text[], $6::smallint[],
                               $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[],
-                              $12::bytea[], $13::integer[], $14::integer[], $15::timestamptz[])",
+                              $12::bytea[], $13::integer[], $14::integer[], $15::timestamptz[], $16::date[])",
         &entries.iter().map(|entry| entry.step.platform()).collect::<Vec<_>>() as &[[u8; 32]],
         &entries.iter().map(|entry| entry.step.found.journal_index).collect::<Vec<_>>(),
         &entries.iter().map(|entry| entry.step.position).collect::<Vec<_>>(),
@@ -254,32 +265,80 @@ async fn add_entries(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Re
         &entries.iter().map(rule).collect::<Vec<_>>() as _,
         &entries.iter().map(version).collect::<Vec<_>>() as _,
         &entries.iter().map(|entry| entry.step.found.at).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| plan.months.of_event(entry.step.found).first_day()).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn move_balances(connection: &mut PgConnection, balances: &BTreeMap<Account, Held>) -> Result<(), WriteError> {
-    let moved: Vec<(&Account, &Held)> = balances.iter().filter(|(_, held)| held.entries > 0).collect();
-    sqlx::query!(
-        "INSERT INTO balances (platform, user_key, asset, balance, debt, entries, journal_index)
-         SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::numeric[], $5::numeric[], $6::bigint[],
-                              $7::bigint[])
-         ON CONFLICT (platform, user_key, asset) DO UPDATE SET
-             balance = EXCLUDED.balance,
-             debt = EXCLUDED.debt,
-             entries = balances.entries + EXCLUDED.entries,
-             journal_index = EXCLUDED.journal_index",
-        &moved.iter().map(|((platform, ..), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &moved.iter().map(|((_, user, _), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
-        &moved.iter().map(|((.., asset), _)| i16::from(*asset)).collect::<Vec<_>>(),
-        &moved.iter().map(|(_, held)| decimal(held.balance)).collect::<Vec<_>>(),
-        &moved.iter().map(|(_, held)| decimal(held.debt)).collect::<Vec<_>>(),
-        &moved.iter().map(|(_, held)| held.entries).collect::<Vec<_>>(),
-        &moved.iter().map(|(_, held)| held.journal_index).collect::<Vec<_>>(),
+async fn copy_entries(connection: &mut PgConnection, entries: &[Entry<'_>], plan: &Plan) -> Result<(), WriteError> {
+    copy(
+        connection,
+        "COPY entries (journal_index, at, month, rule, version, position, asset, platform, user_key, order_hash, operation,
+                       change, balance_before, balance_after, debt_before, debt_after) FROM STDIN (FORMAT binary)",
+        entries,
+        |rows, Entry { step, operation, debt_before, debt_after }| {
+            rows.row(16).bigint(step.found.journal_index).moment(step.found.at).month(plan.months.of_event(step.found));
+            match step.outcome {
+                Some(outcome) => {
+                    rows.integer(i32::from(outcome.entry.rule)).integer(i32::from(outcome.entry.version))
+                }
+                None => rows.null().null(),
+            };
+            rows.smallint(step.position).smallint(i16::from(step.asset)).bytes(&step.platform()).bytes(&step.user);
+            match &step.order {
+                Some(order) => rows.bytes(order),
+                None => rows.null(),
+            };
+            rows.bytes(operation.name().as_bytes())
+                .numeric(i128::from(step.after) - i128::from(step.before))
+                .numeric(step.before.into())
+                .numeric(step.after.into())
+                .numeric((*debt_before).into())
+                .numeric((*debt_after).into());
+        },
     )
-    .execute(connection)
-    .await?;
+    .await
+}
+
+async fn move_balances(connection: &mut PgConnection, balances: &BTreeMap<Account, Held>) -> Result<(), WriteError> {
+    let (known, new): (Vec<_>, Vec<_>) =
+        balances.iter().filter(|(_, held)| held.entries > 0).partition(|(_, held)| held.is_stored);
+    if !known.is_empty() {
+        // As with users.
+        sqlx::query!(
+            "UPDATE balances SET balance = new.balance, debt = new.debt, entries = balances.entries + new.entries,
+                                 journal_index = new.journal_index
+             FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::numeric[], $5::numeric[], $6::bigint[],
+                         $7::bigint[]) AS new (platform, user_key, asset, balance, debt, entries, journal_index)
+             WHERE balances.platform = new.platform AND balances.user_key = new.user_key AND balances.asset = new.asset",
+            &known.iter().map(|((platform, ..), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+            &known.iter().map(|((_, user, _), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
+            &known.iter().map(|((.., asset), _)| i16::from(*asset)).collect::<Vec<_>>(),
+            &known.iter().map(|(_, held)| decimal(held.balance)).collect::<Vec<_>>(),
+            &known.iter().map(|(_, held)| decimal(held.debt)).collect::<Vec<_>>(),
+            &known.iter().map(|(_, held)| held.entries).collect::<Vec<_>>(),
+            &known.iter().map(|(_, held)| held.journal_index).collect::<Vec<_>>(),
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !new.is_empty() {
+        sqlx::query!(
+            "INSERT INTO balances (platform, user_key, asset, balance, debt, entries, journal_index)
+             SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::numeric[], $5::numeric[], $6::bigint[],
+                                  $7::bigint[])",
+            &new.iter().map(|((platform, ..), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+            &new.iter().map(|((_, user, _), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
+            &new.iter().map(|((.., asset), _)| i16::from(*asset)).collect::<Vec<_>>(),
+            &new.iter().map(|(_, held)| decimal(held.balance)).collect::<Vec<_>>(),
+            &new.iter().map(|(_, held)| decimal(held.debt)).collect::<Vec<_>>(),
+            &new.iter().map(|(_, held)| held.entries).collect::<Vec<_>>(),
+            &new.iter().map(|(_, held)| held.journal_index).collect::<Vec<_>>(),
+        )
+        .execute(connection)
+        .await?;
+    }
     Ok(())
 }

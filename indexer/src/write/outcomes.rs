@@ -1,6 +1,6 @@
 //! What rules did with payments, and what refunds took back.
 
-use super::{WriteError, contradiction, decimal};
+use super::{Plan, WriteError, contradiction, copy::copy, decimal};
 use crate::stretch::Found;
 use rebate_client::event::{Event, OutcomeEntry};
 use rebate_core::outcome::Reason;
@@ -61,15 +61,23 @@ pub(super) fn unsound(found: &Found, outcome: &OutcomeEntry, reason: Reason) -> 
     )
 }
 
-pub(super) async fn add(connection: &mut PgConnection, outcomes: &[Outcome<'_>]) -> Result<(), WriteError> {
+pub(super) async fn add(
+    connection: &mut PgConnection,
+    outcomes: &[Outcome<'_>],
+    plan: &Plan,
+) -> Result<(), WriteError> {
+    if plan.copies {
+        return copy_rows(connection, outcomes, plan).await;
+    }
     if outcomes.is_empty() {
         return Ok(());
     }
     sqlx::query!(
         "INSERT INTO outcomes (platform, journal_index, position, rule, version, reason, clause, asset, amount,
-                               balance_before, balance_after)
+                               balance_before, balance_after, month)
          SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::smallint[],
-                              $7::smallint[], $8::smallint[], $9::numeric[], $10::numeric[], $11::numeric[])",
+                              $7::smallint[], $8::smallint[], $9::numeric[], $10::numeric[], $11::numeric[],
+                              $12::date[])",
         &outcomes.iter().map(|outcome| outcome.found.event.platform()).collect::<Vec<_>>() as &[[u8; 32]],
         &outcomes.iter().map(|outcome| outcome.found.journal_index).collect::<Vec<_>>(),
         &outcomes.iter().map(|outcome| outcome.position).collect::<Vec<_>>(),
@@ -81,8 +89,34 @@ pub(super) async fn add(connection: &mut PgConnection, outcomes: &[Outcome<'_>])
         &outcomes.iter().map(|outcome| decimal(outcome.entry.amount)).collect::<Vec<_>>(),
         &outcomes.iter().map(|outcome| decimal(outcome.entry.before)).collect::<Vec<_>>(),
         &outcomes.iter().map(|outcome| decimal(outcome.entry.after)).collect::<Vec<_>>(),
+        &outcomes.iter().map(|outcome| plan.months.of_event(outcome.found).first_day()).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+async fn copy_rows(connection: &mut PgConnection, outcomes: &[Outcome<'_>], plan: &Plan) -> Result<(), WriteError> {
+    copy(
+        connection,
+        "COPY outcomes (journal_index, month, rule, version, position, reason, clause, asset, platform, amount,
+                        balance_before, balance_after) FROM STDIN (FORMAT binary)",
+        outcomes,
+        |rows, Outcome { found, position, entry, .. }| {
+            rows.row(12)
+                .bigint(found.journal_index)
+                .month(plan.months.of_event(found))
+                .integer(i32::from(entry.rule))
+                .integer(i32::from(entry.version))
+                .smallint(*position)
+                .smallint(i16::from(entry.reason))
+                .smallint(i16::from(entry.clause))
+                .smallint(i16::from(entry.asset))
+                .bytes(&found.event.platform())
+                .numeric(entry.amount.into())
+                .numeric(entry.before.into())
+                .numeric(entry.after.into());
+        },
+    )
+    .await
 }

@@ -6,6 +6,7 @@
 use super::{
     WriteError,
     cursor::{self, Step, block, signed},
+    month::Month,
 };
 use crate::{
     source::{BlockRef, Mined},
@@ -25,15 +26,15 @@ pub struct Provisional {
     pub transactions: Vec<Mined>,
 }
 
-/// Moves the cursor, and notes that what this transaction writes from here on is provisional.
-pub(super) async fn begin(connection: &mut PgConnection, step: &Step, stretch: &Stretch) -> Result<(), WriteError> {
+/// Moves the cursor from a month, and notes that what this transaction writes from here on is provisional.
+pub(super) async fn begin(connection: &mut PgConnection, step: &Step, stretch: &Stretch) -> Result<Month, WriteError> {
     sqlx::query_scalar!(
         r#"SELECT set_config('rebate.provisional', $1, true) AS "set!""#,
         signed(step.to.slot).to_string()
     )
     .fetch_one(&mut *connection)
     .await?;
-    cursor::advance(connection, step).await?;
+    let before = cursor::advance(connection, step).await?;
     let emitters = stretch.emitters();
     let signatures: Vec<&[u8]> = emitters.iter().map(|emitter| emitter.signature.as_array().as_slice()).collect();
     sqlx::query!(
@@ -48,7 +49,7 @@ pub(super) async fn begin(connection: &mut PgConnection, step: &Step, stretch: &
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(before)
 }
 
 /// Forgets how to take back what ends at `end_slot` or before.

@@ -1,6 +1,6 @@
 //! Refunds, and to which payments they belong.
 
-use super::{WriteError, contradiction, decimal, moment};
+use super::{Plan, WriteError, contradiction, decimal, moment, month::Month};
 use crate::stretch::Found;
 use rebate_client::event::{Event, RefundRecorded};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
@@ -14,6 +14,7 @@ type Key = ([u8; 32], [u8; 32], [u8; 32]);
 /// A payment that can be refunded.
 struct Payment {
     journal_index: i64,
+    month: Month,
     amount: u64,
     /// What was refunded so far.
     refunded: u64,
@@ -25,10 +26,11 @@ struct Refund<'a> {
     event: &'a RefundRecorded,
     paid_at: OffsetDateTime,
     payment_index: i64,
+    payment_month: Month,
 }
 
 /// Adds the refunds. What each says was refunded so far must follow from those before, of a payment of that user.
-pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Result<(), WriteError> {
+pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found], plan: &Plan) -> Result<(), WriteError> {
     let events: Vec<(&Found, &RefundRecorded)> = fresh
         .iter()
         .filter_map(|found| match &found.event {
@@ -57,9 +59,10 @@ pub(super) async fn add(connection: &mut PgConnection, fresh: &[&Found]) -> Resu
         };
         payment.refunded = event.refunded;
         let paid_at = moment(found, "it was paid back", event.paid_at)?;
-        refunds.push(Refund { found, event, paid_at, payment_index: payment.journal_index });
+        let (payment_index, payment_month) = (payment.journal_index, payment.month);
+        refunds.push(Refund { found, event, paid_at, payment_index, payment_month });
     }
-    insert(connection, &refunds).await?;
+    insert(connection, &refunds, plan).await?;
     count(connection, &refunds).await
 }
 
@@ -68,13 +71,14 @@ async fn read(
     events: &[(&Found, &RefundRecorded)],
 ) -> Result<HashMap<Key, Vec<Payment>>, WriteError> {
     let rows = sqlx::query!(
-        r#"SELECT payments.platform, payments.order_hash, payments.user_key, payments.journal_index, payments.amount,
+        r#"SELECT payments.platform, payments.order_hash, payments.user_key, payments.journal_index, payments.month,
+                  payments.amount,
                   coalesce(max(refunds.refunded), 0) AS "refunded!"
            FROM payments
            LEFT JOIN refunds
                ON refunds.platform = payments.platform AND refunds.payment_index = payments.journal_index
            WHERE (payments.platform, payments.order_hash) IN (SELECT * FROM UNNEST($1::bytea[], $2::bytea[]))
-           GROUP BY payments.platform, payments.journal_index
+           GROUP BY payments.platform, payments.journal_index, payments.month
            ORDER BY payments.journal_index"#,
         &events.iter().map(|(_, event)| event.platform).collect::<Vec<_>>() as &[[u8; 32]],
         &events.iter().map(|(_, event)| event.of).collect::<Vec<_>>() as &[[u8; 32]],
@@ -88,6 +92,7 @@ async fn read(
         let key = (bytes(&row.platform)?, bytes(&row.order_hash)?, bytes(&row.user_key)?);
         payments.entry(key).or_default().push(Payment {
             journal_index: row.journal_index,
+            month: Month::starting(row.month),
             amount: row.amount.to_u64().ok_or_else(broken)?,
             refunded: row.refunded.to_u64().ok_or_else(broken)?,
         });
@@ -95,12 +100,12 @@ async fn read(
     Ok(payments)
 }
 
-async fn insert(connection: &mut PgConnection, refunds: &[Refund<'_>]) -> Result<(), WriteError> {
+async fn insert(connection: &mut PgConnection, refunds: &[Refund<'_>], plan: &Plan) -> Result<(), WriteError> {
     sqlx::query!(
         "INSERT INTO refunds (platform, journal_index, order_hash, payment_index, user_key, oracle, amount, refunded,
-                              paid_at)
+                              paid_at, month, payment_month)
          SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[],
-                              $7::numeric[], $8::numeric[], $9::timestamptz[])",
+                              $7::numeric[], $8::numeric[], $9::timestamptz[], $10::date[], $11::date[])",
         &refunds.iter().map(|refund| refund.event.platform).collect::<Vec<_>>() as &[[u8; 32]],
         &refunds.iter().map(|refund| refund.found.journal_index).collect::<Vec<_>>(),
         &refunds.iter().map(|refund| refund.event.order).collect::<Vec<_>>() as &[[u8; 32]],
@@ -110,6 +115,8 @@ async fn insert(connection: &mut PgConnection, refunds: &[Refund<'_>]) -> Result
         &refunds.iter().map(|refund| decimal(refund.event.amount)).collect::<Vec<_>>(),
         &refunds.iter().map(|refund| decimal(refund.event.refunded)).collect::<Vec<_>>(),
         &refunds.iter().map(|refund| refund.paid_at).collect::<Vec<_>>(),
+        &refunds.iter().map(|refund| plan.months.of_event(refund.found).first_day()).collect::<Vec<_>>(),
+        &refunds.iter().map(|refund| refund.payment_month.first_day()).collect::<Vec<_>>(),
     )
     .execute(connection)
     .await?;

@@ -3,6 +3,7 @@
 use super::{
     WriteError, contradiction, decimal,
     ledger::{Entry, Operation},
+    outcomes::Outcome,
 };
 use crate::stretch::Found;
 use rebate_client::event::{EffectEntry, Event, RuleDefinition, RuleDropped, RuleEnded, RulePublished};
@@ -176,6 +177,37 @@ impl Totals {
             }
             Operation::Reversal => self.reversed = self.reversed.saturating_add(amount),
             Operation::Redemption | Operation::Claim | Operation::Expiry => {}
+        }
+    }
+}
+
+/// Checks that there is every rule version that an outcome names.
+pub(super) async fn require(connection: &mut PgConnection, outcomes: &[Outcome<'_>]) -> Result<(), WriteError> {
+    let mut said: BTreeMap<Version, &Outcome<'_>> = BTreeMap::new();
+    for outcome in outcomes {
+        said.entry((outcome.found.event.platform(), outcome.entry.rule, outcome.entry.version)).or_insert(outcome);
+    }
+    if said.is_empty() {
+        return Ok(());
+    }
+    let stored = sqlx::query!(
+        "SELECT rules.platform, rules.rule, rules.version
+         FROM UNNEST($1::bytea[], $2::integer[], $3::integer[]) AS said (platform, rule, version)
+         JOIN rules USING (platform, rule, version)",
+        &said.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+        &said.keys().map(|(_, rule, _)| i32::from(*rule)).collect::<Vec<_>>(),
+        &said.keys().map(|(.., version)| i32::from(*version)).collect::<Vec<_>>(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let is_stored = |(platform, rule, version): &Version| {
+        let place = (i32::from(*rule), i32::from(*version));
+        stored.iter().any(|row| row.platform == platform && (row.rule, row.version) == place)
+    };
+    match said.iter().find(|(version, _)| !is_stored(version)) {
+        None => Ok(()),
+        Some(((_, rule, version), outcome)) => {
+            Err(contradiction(outcome.found, format!("it names rule {rule} version {version}, which is not stored")))
         }
     }
 }

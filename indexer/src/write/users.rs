@@ -3,7 +3,7 @@
 use super::{WriteError, contradiction, payments::Paid};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use time::OffsetDateTime;
 
 /// What a stretch adds to a user.
@@ -13,6 +13,17 @@ struct Sum<'a> {
     first_paid_at: OffsetDateTime,
     last_paid_at: OffsetDateTime,
     last: Paid<'a>,
+}
+
+impl Sum<'_> {
+    fn payments(&self) -> u64 {
+        self.payments.unsigned_abs()
+    }
+
+    /// Whether the first of its payments says that it is its user's first.
+    fn is_of_a_new_user(&self) -> bool {
+        self.last.payment.number <= self.payments()
+    }
 }
 
 /// Adds the payments to their users' sums. A payment says the how-manieth of its user it is; the sums must agree.
@@ -42,35 +53,113 @@ pub(super) async fn add(connection: &mut PgConnection, paid: &[Paid<'_>]) -> Res
         sum.last_paid_at = sum.last_paid_at.max(paid.paid_at);
         sum.last = *paid;
     }
-    let stored = sqlx::query!(
+    let (new, known): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| sum.is_of_a_new_user());
+    add_to(connection, &known).await?;
+    insert(connection, &new).await
+}
+
+/// Platform and user, and what is added.
+type Added<'a> = (([u8; 32], [u8; 32]), Sum<'a>);
+
+/// Adds to users that are there.
+async fn add_to(connection: &mut PgConnection, known: &[Added<'_>]) -> Result<(), WriteError> {
+    if known.is_empty() {
+        return Ok(());
+    }
+    // An INSERT … ON CONFLICT would lock each row before it changes it: one more thing to write to the log.
+    let moved = sqlx::query!(
+        r#"WITH moved AS (
+               UPDATE users SET
+                   payments = users.payments + sum.payments,
+                   paid = users.paid + sum.paid,
+                   first_paid_at = LEAST(users.first_paid_at, sum.first_paid_at),
+                   last_paid_at = GREATEST(users.last_paid_at, sum.last_paid_at)
+               FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::numeric[], $5::timestamptz[], $6::timestamptz[],
+                           $7::numeric[]) WITH ORDINALITY
+                   AS sum (platform, user_key, payments, paid, first_paid_at, last_paid_at, number, place)
+               WHERE users.platform = sum.platform AND users.user_key = sum.user_key
+               RETURNING sum.place, users.payments, users.payments <> sum.number AS is_wrong
+           )
+           SELECT count(*) AS "count!", min(place) FILTER (WHERE is_wrong) AS wrong,
+                  (array_agg(payments ORDER BY place) FILTER (WHERE is_wrong))[1] AS payments
+           FROM moved"#,
+        &known.iter().map(|((platform, _), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+        &known.iter().map(|((_, user), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
+        &known.iter().map(|(_, sum)| sum.payments).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| sum.paid).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| sum.first_paid_at).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| sum.last_paid_at).collect::<Vec<_>>(),
+        &known.iter().map(|(_, sum)| Decimal::from(sum.last.payment.number)).collect::<Vec<_>>(),
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if let (Some(place), Some(payments)) = (moved.wrong, moved.payments) {
+        let wrong = usize::try_from(place).ok().and_then(|place| known.get(place.checked_sub(1)?));
+        if let Some((_, sum)) = wrong {
+            return Err(out_of_order(&sum.last, payments.unsigned_abs().saturating_sub(1)));
+        }
+    }
+    if usize::try_from(moved.count).ok() == Some(known.len()) {
+        return Ok(());
+    }
+    for ((platform, user), sum) in known {
+        let is_there = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM users WHERE platform = $1 AND user_key = $2) AS "is_there!""#,
+            platform.as_slice(),
+            user.as_slice()
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        if !is_there {
+            return Err(out_of_order(&sum.last, sum.payments().saturating_sub(1)));
+        }
+    }
+    Err(sqlx::Error::Decode("users has two rows of one user".into()).into())
+}
+
+/// Adds users that are not there yet.
+async fn insert(connection: &mut PgConnection, new: &[Added<'_>]) -> Result<(), WriteError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let inserted = sqlx::query!(
         "INSERT INTO users (platform, user_key, payments, paid, first_paid_at, last_paid_at)
          SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::numeric[], $5::timestamptz[],
                               $6::timestamptz[])
-         ON CONFLICT (platform, user_key) DO UPDATE SET
-             payments = users.payments + EXCLUDED.payments,
-             paid = users.paid + EXCLUDED.paid,
-             first_paid_at = LEAST(users.first_paid_at, EXCLUDED.first_paid_at),
-             last_paid_at = GREATEST(users.last_paid_at, EXCLUDED.last_paid_at)
-         RETURNING platform, user_key, payments",
-        &sums.keys().map(|(platform, _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &sums.keys().map(|(_, user)| *user).collect::<Vec<_>>() as &[[u8; 32]],
-        &sums.values().map(|sum| sum.payments).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.paid).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.first_paid_at).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.last_paid_at).collect::<Vec<_>>(),
+         ON CONFLICT DO NOTHING
+         RETURNING platform, user_key",
+        &new.iter().map(|((platform, _), _)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+        &new.iter().map(|((_, user), _)| *user).collect::<Vec<_>>() as &[[u8; 32]],
+        &new.iter().map(|(_, sum)| sum.payments).collect::<Vec<_>>(),
+        &new.iter().map(|(_, sum)| sum.paid).collect::<Vec<_>>(),
+        &new.iter().map(|(_, sum)| sum.first_paid_at).collect::<Vec<_>>(),
+        &new.iter().map(|(_, sum)| sum.last_paid_at).collect::<Vec<_>>(),
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    for row in stored {
-        let key = (<[u8; 32]>::try_from(row.platform.as_slice()), <[u8; 32]>::try_from(row.user_key.as_slice()));
-        let (Ok(platform), Ok(user)) = key else { continue };
-        let Some(sum) = sums.get(&(platform, user)) else { continue };
-        let count = u64::try_from(row.payments).unwrap_or_default();
-        if count != sum.last.payment.number {
-            return Err(out_of_order(&sum.last, count.saturating_sub(1)));
+    if let Some((_, sum)) = new.iter().find(|(_, sum)| sum.last.payment.number != sum.payments()) {
+        return Err(out_of_order(&sum.last, sum.payments().saturating_sub(1)));
+    }
+    if inserted.len() == new.len() {
+        return Ok(());
+    }
+    let inserted: HashSet<(&[u8], &[u8])> =
+        inserted.iter().map(|row| (row.platform.as_slice(), row.user_key.as_slice())).collect();
+    let is_inserted = |platform: &[u8; 32], user: &[u8; 32]| inserted.contains(&(platform.as_slice(), user.as_slice()));
+    for ((platform, user), sum) in new.iter().filter(|((platform, user), _)| !is_inserted(platform, user)) {
+        let before = sqlx::query_scalar!(
+            "SELECT payments FROM users WHERE platform = $1 AND user_key = $2",
+            platform.as_slice(),
+            user.as_slice()
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(before) = before {
+            let before = before.unsigned_abs().saturating_add(sum.payments()).saturating_sub(1);
+            return Err(out_of_order(&sum.last, before));
         }
     }
-    Ok(())
+    Err(sqlx::Error::Decode("users were not added, and are not there".into()).into())
 }
 
 fn out_of_order(paid: &Paid<'_>, before: u64) -> WriteError {

@@ -146,6 +146,16 @@ impl Chain {
         self.slot += slots;
     }
 
+    /// Hands over its blocks but the last, and forgets which payments could be refunded: a long chain then takes little
+    /// memory.
+    pub fn take_blocks(&mut self) -> Vec<Block> {
+        for platform in self.platforms.values_mut() {
+            platform.orders.clear();
+        }
+        let last = self.blocks.len() - 1;
+        self.blocks.drain(..last).collect()
+    }
+
     /// Ends the block.
     pub fn seal(&mut self) -> &Block {
         let parent = self.tip();

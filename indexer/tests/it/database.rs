@@ -124,11 +124,12 @@ impl Database {
     }
 
     async fn content_without(&self, columns: &str) -> (Option<At>, String) {
-        const TABLES: [&str; 21] = [
+        const TABLES: [&str; 22] = [
             "cursor",
             "transactions",
             "events",
             "journals",
+            "journal_months",
             "tree_nodes",
             "platforms",
             "utc_offsets",

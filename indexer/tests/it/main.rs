@@ -10,6 +10,7 @@ mod finality;
 mod geyser;
 mod kill;
 mod kinds;
+mod months;
 mod node;
 mod provisional;
 mod proxy;

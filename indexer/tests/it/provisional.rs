@@ -19,8 +19,20 @@ use rebate_indexer::{
 };
 use sqlx::postgres::PgListener;
 
-/// What the indexer writes without undo: the undo itself, and what it found when it compared; and the migrations' own.
-const WITHOUT_UNDO: [&str; 4] = ["_sqlx_migrations", "integrity", "provisional_stretches", "undo"];
+/// What the indexer writes without undo: the undo itself, what it found when it compared, and what goes by its keys; and the
+/// migrations' own.
+const WITHOUT_UNDO: [&str; 10] = [
+    "_sqlx_migrations",
+    "integrity",
+    "provisional_stretches",
+    "undo",
+    "transactions",
+    "events",
+    "payments",
+    "outcomes",
+    "entries",
+    "redemptions",
+];
 
 fn writer(database: &Database, chain: &Chain) -> Writer {
     Writer::new(database.pool().clone(), chain.genesis_hash(), Commitment::Confirmed)

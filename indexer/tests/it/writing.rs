@@ -365,7 +365,7 @@ async fn an_outcome_that_does_not_add_up_stops_the_indexer() {
         (|outcome| outcome.after += 1, "a balance of 0 before and 1001 after"),
         (|outcome| outcome.reason = 1, "NotMatched 1000"),
         (|outcome| outcome.reason = 250, "reason 250 is none this software knows"),
-        (|outcome| outcome.rule = 77, "violates foreign key constraint"),
+        (|outcome| outcome.rule = 77, "it names rule 77 version 1, which is not stored"),
         (|outcome| outcome.before = u64::MAX, "a balance of 18446744073709551615 before"),
     ];
     for (spoil, complaint) in cases {

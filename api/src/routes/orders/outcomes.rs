@@ -10,6 +10,7 @@ use rebate_core::outcome::Reason;
 use serde::Serialize;
 use sqlx::types::Json;
 use std::collections::HashMap;
+use time::Date;
 use utoipa::ToSchema;
 
 /// What one rule did with a payment, or what a refund took back of what it did.
@@ -49,11 +50,13 @@ pub(crate) struct Outcome {
     after: Amount,
 }
 
-/// The outcomes of payments and refunds, by their journal indices, each in order.
+/// The outcomes of payments and refunds, by their journal indices, each in order. Every one is in the month at its
+/// place in `months`.
 pub(super) async fn of(
     snapshot: &mut Snapshot,
     platform: Address,
     indices: &[i64],
+    months: &[Date],
 ) -> Result<HashMap<i64, Vec<Outcome>>, Problem> {
     let not_matched = i16::from(Reason::NotMatched as u8);
     let mut outcomes: HashMap<i64, Vec<Outcome>> = HashMap::new();
@@ -62,13 +65,18 @@ pub(super) async fn of(
                   a.name AS asset_name, o.amount AS "amount: Amount", o.balance_before AS "before: Amount",
                   o.balance_after AS "after: Amount",
                   CASE o.reason WHEN $3 THEN r.definition -> 'condition' END AS "condition: Json<Vec<Predicate>>"
-           FROM outcomes o JOIN rules r USING (platform, rule, version)
+           FROM UNNEST($2::bigint[], $4::date[]) AS asked (journal_index, month)
+           JOIN LATERAL (
+               SELECT * FROM outcomes o
+               WHERE o.platform = $1 AND o.journal_index = asked.journal_index AND o.month = asked.month OFFSET 0
+           ) AS o ON true
+           JOIN rules r ON r.platform = o.platform AND r.rule = o.rule AND r.version = o.version
            JOIN assets a ON a.platform = o.platform AND a.asset = o.asset
-           WHERE o.platform = $1 AND o.journal_index = ANY($2)
            ORDER BY o.journal_index, o.position"#,
         &platform.0,
         indices,
-        not_matched
+        not_matched,
+        months
     )
     .fetch_all(snapshot.connection())
     .await?

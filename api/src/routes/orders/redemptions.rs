@@ -54,11 +54,17 @@ pub(super) async fn under(
                   a.name AS asset_name, r.amount AS "amount: Amount", n.balance_before AS "before: Amount",
                   n.balance_after AS "after: Amount", r.redeemed_at AS "redeemed_at: Instant",
                   e.at AS "recorded_at: Instant", r.journal_index,
-                  t.signature AS "signature: crate::value::Signature", t.slot, t.block_time AS "block_time: Instant"
+                  e.signature AS "signature: crate::value::Signature", e.slot, e.block_time AS "block_time: Instant"
            FROM redemptions r JOIN assets a USING (platform, asset)
-           JOIN entries n ON n.platform = r.platform AND n.journal_index = r.journal_index
-           JOIN events e ON e.platform = r.platform AND e.journal_index = r.journal_index
-           JOIN transactions t USING (signature)
+           JOIN LATERAL (
+               SELECT n.balance_before, n.balance_after FROM entries n
+               WHERE n.platform = r.platform AND n.journal_index = r.journal_index AND n.month = r.month LIMIT 1
+           ) AS n ON true
+           JOIN LATERAL (
+               SELECT e.at, t.signature, t.slot, t.block_time
+               FROM events e JOIN transactions t ON t.signature = e.signature AND t.month = e.month
+               WHERE e.platform = r.platform AND e.journal_index = r.journal_index AND e.month = r.month LIMIT 1
+           ) AS e ON true
            WHERE r.platform = $1 AND r.order_hash = $2 ORDER BY r.journal_index LIMIT 100"#,
         &platform.0,
         &order.0

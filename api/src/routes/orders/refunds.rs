@@ -10,6 +10,7 @@ use crate::{
 use rebate_client::explorer::Cluster;
 use serde::Serialize;
 use std::collections::HashMap;
+use time::Date;
 use utoipa::ToSchema;
 
 /// A refund that the chain recorded.
@@ -58,6 +59,7 @@ struct Row {
     payment_index: i64,
     recorded_at: Instant,
     journal_index: i64,
+    month: Date,
     signature: Signature,
     slot: i64,
     block_time: Option<Instant>,
@@ -71,10 +73,17 @@ macro_rules! refunds {
             r#"SELECT f.order_hash AS "order: Hash", p.order_hash AS "of: Hash", f.user_key AS "user: Hash",
                       f.oracle AS "oracle: Address", f.amount AS "amount: Amount", f.refunded AS "refunded: Amount",
                       f.paid_at AS "paid_at: Instant", f.payment_index, e.at AS "recorded_at: Instant", f.journal_index,
-                      t.signature AS "signature: Signature", t.slot, t.block_time AS "block_time: Instant"
-               FROM refunds f JOIN payments p ON p.platform = f.platform AND p.journal_index = f.payment_index
-               JOIN events e ON e.platform = f.platform AND e.journal_index = f.journal_index
-               JOIN transactions t USING (signature)
+                      f.month, e.signature AS "signature: Signature", e.slot, e.block_time AS "block_time: Instant"
+               FROM refunds f
+               JOIN LATERAL (
+                   SELECT p.order_hash FROM payments p
+                   WHERE p.platform = f.platform AND p.journal_index = f.payment_index AND p.month = f.payment_month LIMIT 1
+               ) AS p ON true
+               JOIN LATERAL (
+                   SELECT e.at, t.signature, t.slot, t.block_time
+                   FROM events e JOIN transactions t ON t.signature = e.signature AND t.month = e.month
+                   WHERE e.platform = f.platform AND e.journal_index = f.journal_index AND e.month = f.month LIMIT 1
+               ) AS e ON true
                WHERE f.platform = $1 AND "# + $narrowed,
             $($argument),+
         )
@@ -120,7 +129,8 @@ async fn complete(
     cluster: &Cluster,
 ) -> Result<Vec<(i64, Refund)>, Problem> {
     let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
-    let mut outcomes = outcomes::of(snapshot, platform, &indices).await?;
+    let months: Vec<Date> = rows.iter().map(|row| row.month).collect();
+    let mut outcomes = outcomes::of(snapshot, platform, &indices, &months).await?;
     let as_of = snapshot.as_of();
     Ok(rows
         .into_iter()

@@ -10,9 +10,11 @@ use std::cmp::Ordering;
 const AT_ONCE: usize = 1_000;
 
 /// What is not a function of the chain, and why.
-const LEFT_OUT: [(&str, &str); 4] = [
+const LEFT_OUT: [(&str, &str); 6] = [
     ("_sqlx_migrations", "the schema's version, which was checked"),
     ("cursor", "compared with the node's block by itself"),
+    ("integrity", "what the indexer found when it compared"),
+    ("journal_months", "where rows are kept, which an upgrade decides too"),
     ("undo", "what a revert would need; gone once the chain is final"),
     ("provisional_stretches", "what a revert would need; gone once the chain is final"),
 ];
@@ -111,6 +113,7 @@ pub(super) async fn compare(
             found.left_out.push(format!("{}: it has no column that says which platform's a row is", table.name));
             continue;
         };
+        drop_placement(&mut table, found);
         drop_wall_clock(stored, &mut table, found).await?;
         if table.name == "transactions" && found.left_out.iter().any(|left| left.starts_with("transactions.position")) {
             leave_out(&mut table, "position");
@@ -175,6 +178,19 @@ async fn drop_wall_clock(stored: &mut PgConnection, table: &mut Table, found: &m
         found.left_out.push(format!("{}.{column}: when the row was written", table.name));
     }
     Ok(())
+}
+
+/// The columns that say in which partition a row lies. They are in the keys of partitioned tables only because Postgres wants
+/// them there; what an older version wrote lies in one of its own.
+const PLACEMENT: [&str; 2] = ["month", "payment_month"];
+
+fn drop_placement(table: &mut Table, found: &mut Tables) {
+    for column in PLACEMENT {
+        let Some(at) = table.columns.iter().position(|(name, _)| name == column) else { continue };
+        table.key.retain(|key| *key != at);
+        leave_out(table, column);
+        found.left_out.push(format!("{}.{column}: where the row is kept", table.name));
+    }
 }
 
 /// A column that is no part of the key is not compared.
