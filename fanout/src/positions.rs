@@ -140,6 +140,40 @@ pub async fn advance(pool: &PgPool, stream: &StreamKey, batch: &Batch) -> Result
     Ok(())
 }
 
+/// How many events of a platform are looked at when a stream has lost some: more than a server writes between two syncs.
+const REWOUND_AT_MOST: i64 = 1_000_000;
+
+/// Goes back to where the stream has everything, slot `through`, where it is noted to have more: its server acknowledged what
+/// it had not yet written to its disk, and lost it. Returns how many events that are.
+///
+/// # Errors
+/// If the database cannot be written to; then nothing is noted.
+pub async fn rewind(pool: &PgPool, stream: &StreamKey, through: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"WITH lost AS (
+               SELECT reached.platform, reached.next_index, min(events.journal_index) AS first
+               FROM fanout_positions AS reached
+               JOIN events ON events.platform = reached.platform AND events.journal_index < reached.next_index
+                   AND events.journal_index >= reached.next_index - $4
+               JOIN transactions ON transactions.signature = events.signature
+               WHERE reached.stream = $1 AND reached.created = $2 AND reached.slot > $3 AND transactions.slot > $3
+               GROUP BY reached.platform, reached.next_index
+           ), rewound AS (
+               UPDATE fanout_positions SET next_index = lost.first, slot = $3, written_at = now()
+               FROM lost
+               WHERE stream = $1 AND fanout_positions.platform = lost.platform
+                   AND fanout_positions.next_index = lost.next_index
+           )
+           SELECT coalesce(sum(next_index - first), 0)::bigint AS "lost!" FROM lost"#,
+        stream.name,
+        stream.created,
+        through,
+        REWOUND_AT_MOST,
+    )
+    .fetch_one(pool)
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

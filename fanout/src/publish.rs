@@ -24,7 +24,7 @@ use sqlx::PgPool;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{pin, select, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// How long what was begun may take once it is to stop.
 const LAST: Duration = Duration::from_secs(5);
@@ -139,8 +139,6 @@ impl Publisher {
         nats::connected(&self.client).await?;
         self.publish(open, &batch, last).await?;
         positions::advance(&self.pool, &open.key, &batch).await?;
-        // From here on all that the stream has was published by us.
-        open.tail = Tail::default();
         self.metrics.slot.set(last);
         self.metrics.lag_slots.set(publishable.slot.saturating_sub(last));
         Ok(true)
@@ -152,6 +150,12 @@ impl Publisher {
         let stream = nats::stream(&self.context, &self.options.stream, &subjects).await?;
         let tail = Tail::read(&stream).await?;
         let key = nats::key(&stream);
+        if let Some(through) = tail.through() {
+            let lost = positions::rewind(&self.pool, &key, through).await?;
+            if lost > 0 {
+                warn!("the stream {} lost {lost} events after slot {through}; publishing them again", key.name);
+            }
+        }
         info!("publishing to the stream {}, under {}", key.name, subjects.all());
         Ok(Open { subjects, key, tail })
     }

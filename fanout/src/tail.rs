@@ -62,6 +62,11 @@ impl Tail {
         Ok(tail)
     }
 
+    /// The slot through which the stream has everything; `None` where its messages do not say.
+    pub fn through(&self) -> Option<i64> {
+        self.through
+    }
+
     /// Whether the stream has all of a slot.
     pub fn is_past(&self, slot: i64) -> bool {
         self.through.is_some_and(|through| slot <= through)

@@ -1,7 +1,7 @@
 //! What a JetStream consumer gets of the events, whatever happens to the publisher and to NATS.
 
 use crate::{deadline::until, process::Process};
-use async_nats::jetstream::{self, consumer::pull, stream::Stream};
+use async_nats::jetstream::{self, consumer::pull, message::PublishMessage, stream::Stream};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::StreamExt;
 use rebate_indexer::{Indexer, Options, source::embedded::EmbeddedSource};
@@ -77,6 +77,46 @@ impl Place {
         jetstream::new(options.connect(self.nats.url()).await.unwrap())
     }
 
+    /// Stops a publisher.
+    async fn stop(publisher: Process) {
+        publisher.signal(Signal::TERM);
+        publisher.ended().await.assert_success();
+    }
+
+    /// Waits until the position is at the end of the journal.
+    async fn position_at_the_end(&self) {
+        let events = block_in_place(|| self.platform.journal()).count;
+        until("the position is at the end", async || {
+            let next: i64 = sqlx::query_scalar("SELECT coalesce(max(next_index), 0) FROM fanout_positions")
+                .fetch_one(self.database.pool())
+                .await
+                .unwrap();
+            if next.unsigned_abs() == events { Ok(()) } else { Err(format!("it is at {next}")) }
+        })
+        .await;
+    }
+
+    /// Makes the stream forget every id, as it does when its duplicate window is over.
+    async fn forget_ids(&self, context: &jetstream::Context) {
+        let mut stream = context.get_stream("rebate").await.unwrap();
+        let config = stream.info().await.unwrap().config.clone();
+        let short = jetstream::stream::Config { duplicate_window: Duration::from_millis(100), ..config.clone() };
+        context.update_stream(short).await.unwrap();
+        let mut probes = Vec::new();
+        until("the stream forgets ids", async || {
+            let probe = PublishMessage::build().message_id("probe");
+            let subject = config.subjects[0].replace('>', "probe");
+            let probe = context.send_publish(subject, probe).await.unwrap().await.unwrap();
+            probes.push(probe.sequence);
+            if probes.len() > 1 && !probe.duplicate { Ok(()) } else { Err("it still knows one") }
+        })
+        .await;
+        for probe in probes.into_iter().collect::<HashSet<_>>() {
+            stream.delete_message(probe).await.unwrap();
+        }
+        context.update_stream(config).await.unwrap();
+    }
+
     /// How many messages the stream has.
     async fn messages(&self, context: &jetstream::Context) -> Result<u64, String> {
         let stream = context.get_stream("rebate").await.map_err(|error| error.to_string())?;
@@ -102,14 +142,7 @@ impl Place {
         let slots: HashSet<u64> = emitted.iter().map(|(slot, _)| *slot).collect();
         self.published(context, (emitted.len() + slots.len()) as u64).await;
         // Whatever comes on top would be twice: the publisher has nothing left to do.
-        until("the position is at the end", async || {
-            let next: i64 = sqlx::query_scalar("SELECT coalesce(max(next_index), 0) FROM fanout_positions")
-                .fetch_one(self.database.pool())
-                .await
-                .unwrap();
-            if next == emitted.len() as i64 { Ok(()) } else { Err(format!("it is at {next}")) }
-        })
-        .await;
+        self.position_at_the_end().await;
         let stream = context.get_stream("rebate").await.unwrap();
         let messages = consumed(&stream).await;
         let ids: HashSet<&String> = messages.iter().map(|(id, _)| id).collect();
@@ -176,23 +209,34 @@ async fn a_consumer_gets_every_event_once_although_the_publisher_is_killed_again
         publisher = place.publisher();
     }
     place.everything_is_there_once(&context).await;
-    publisher.signal(Signal::TERM);
-    publisher.ended().await.assert_success();
+    Place::stop(publisher).await;
     place.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_publishers_of_one_stream_publish_every_event_once() {
+async fn two_publishers_of_one_stream_publish_every_event_once_although_postgres_drops_them() {
     let place = Place::new().await;
     place.pay("P1");
     place.pause_and_go_on(100);
     let context = place.jetstream().await;
-    let publishers = [place.publisher(), place.publisher()];
-    place.pause_and_go_on(100);
+    let mut publishers = [place.publisher(), place.publisher()];
+    for publisher in &mut publishers {
+        publisher.said_line_with("publishing to the stream rebate").await;
+    }
+    for _ in 0..4 {
+        place.pause_and_go_on(24);
+        // What Postgres does to them when it restarts.
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'rebate-fanout'",
+        )
+        .execute(place.database.pool())
+        .await
+        .unwrap();
+    }
     place.everything_is_there_once(&context).await;
     for publisher in publishers {
-        publisher.signal(Signal::TERM);
-        publisher.ended().await.assert_success();
+        Place::stop(publisher).await;
     }
     place.end().await;
 }
@@ -216,8 +260,59 @@ async fn a_nats_that_is_killed_and_comes_back_loses_nothing_and_repeats_nothing(
     }
     block_in_place(|| place.nats.restart().unwrap());
     place.everything_is_there_once(&place.jetstream().await).await;
-    publisher.signal(Signal::TERM);
-    publisher.ended().await.assert_success();
+    Place::stop(publisher).await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_was_away_for_longer_than_the_stream_remembers_ids_repeats_nothing() {
+    let (place, mut draw) = (Place::new().await, draw());
+    place.pay("P1");
+    place.pause_and_go_on(60);
+    let context = place.jetstream().await;
+    let publisher = place.publisher();
+    place.everything_is_there_once(&context).await;
+    Place::stop(publisher).await;
+    // As if it had been killed after publishing and before noting that it had, in the middle of a block or not.
+    sqlx::query("UPDATE fanout_positions SET next_index = $1, slot = 0")
+        .bind(i64::try_from(draw.below(60)).unwrap())
+        .execute(place.database.pool())
+        .await
+        .unwrap();
+    let stream = context.get_stream("rebate").await.unwrap();
+    let last = stream.cached_info().state.last_sequence;
+    for sequence in (last - draw.below(9)..=last).rev() {
+        stream.delete_message(sequence).await.unwrap();
+    }
+    place.forget_ids(&context).await;
+    place.pause_and_go_on(20);
+    let publisher = place.publisher();
+    place.everything_is_there_once(&context).await;
+    Place::stop(publisher).await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_lost_after_acknowledging_it_is_published_again() {
+    let (place, mut draw) = (Place::new().await, draw());
+    place.pay("P1");
+    place.pause_and_go_on(60);
+    let context = place.jetstream().await;
+    let publisher = place.publisher();
+    place.everything_is_there_once(&context).await;
+    place.position_at_the_end().await;
+    Place::stop(publisher).await;
+    // What was not yet on its disk when the power went.
+    let stream = context.get_stream("rebate").await.unwrap();
+    let last = stream.cached_info().state.last_sequence;
+    for sequence in (last - draw.between(1, 40)..=last).rev() {
+        stream.delete_message(sequence).await.unwrap();
+    }
+    place.forget_ids(&context).await;
+    let publisher = place.publisher();
+    place.everything_is_there_once(&context).await;
+    assert!(publisher.err().contains("lost"), "{}", publisher.err());
+    Place::stop(publisher).await;
     place.end().await;
 }
 

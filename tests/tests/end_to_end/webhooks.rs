@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::block_in_place};
 
 /// What a receiver does with the how-manieth attempt of an event, from 1.
 type Behaviour = Box<dyn Fn(usize) -> Answer + Send + Sync>;
@@ -302,8 +302,8 @@ async fn an_endpoint_that_never_answers_holds_nobody_back_and_its_events_are_giv
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_that_is_killed_leaves_nothing_unsent_and_each_endpoint_gets_the_kinds_it_asked_for() {
-    let hooks = Hooks::new().await;
+async fn a_sender_or_a_nats_that_is_killed_leaves_nothing_unsent_and_each_endpoint_gets_the_kinds_it_asked_for() {
+    let mut hooks = Hooks::new().await;
     let (all, payments) =
         (Receiver::start(|_| Answer::Status(200)).await, Receiver::start(|_| Answer::Status(200)).await);
     hooks.add(&all, &[]).await;
@@ -317,6 +317,10 @@ async fn a_sender_that_is_killed_leaves_nothing_unsent_and_each_endpoint_gets_th
         sender.kill();
         sender = hooks.sender(&["--concurrency", "1"]);
     }
+    // What brings the events may go away, too.
+    block_in_place(|| hooks.place.nats.kill());
+    hooks.place.pause_and_go_on(4);
+    block_in_place(|| hooks.place.nats.restart().unwrap());
     let emitted = hooks.place.platform.events_between(before + 1, hooks.place.platform.chain.tip());
     all.takes(emitted.len()).await;
     payments.takes(4).await;
