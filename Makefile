@@ -33,11 +33,12 @@ demo: ## an evening of payments, ready to look at; ONCE=1 ends after the summary
 	@cargo run --locked --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once)
 
 # The tests across folders run the commands; nextest builds a command only for the tests of its own package.
-test: ## every test, on a real Postgres and a real validator
+test: ## every test, on a real Postgres, a real NATS and a real validator
 	@setup/rust
 	@setup/postgres
 	@setup/nextest
 	@setup/validator
+	@setup/nats
 	@{ command -v g++ && command -v patch; } >/dev/null || setup/packages g++ patch
 	@setup/program
 	cargo test --locked $(program_crate)

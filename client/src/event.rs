@@ -699,6 +699,9 @@ fn discriminator(name: &str) -> [u8; 8] {
 macro_rules! events {
     ($($name:ident),*) => {
         impl Event {
+            /// The names of all kinds.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
             /// Decodes an event from its canonical bytes; every byte must be used.
             ///
             /// # Errors

@@ -1,5 +1,7 @@
-//! What one machine lends the project: a private Postgres for the demo and the tests, made from the system's binaries.
+//! What one machine lends the project: a private Postgres, NATS and validator for the demo and the tests, made
+//! from the system's binaries.
 
+pub mod nats;
 pub mod postgres;
 mod run;
 pub mod validator;

@@ -19,9 +19,9 @@ use rebate_indexer::{
 };
 use sqlx::postgres::PgListener;
 
-/// What the indexer writes without undo: the undo itself, what it found when it compared, and what goes by its keys; and the
-/// migrations' own.
-const WITHOUT_UNDO: [&str; 10] = [
+/// What the indexer writes without undo: the undo itself, what it found when it compared, what goes by its keys,
+/// and what is not the indexer's.
+const WITHOUT_UNDO: [&str; 13] = [
     "_sqlx_migrations",
     "integrity",
     "provisional_stretches",
@@ -32,6 +32,9 @@ const WITHOUT_UNDO: [&str; 10] = [
     "outcomes",
     "entries",
     "redemptions",
+    "fanout_positions",
+    "webhook_endpoints",
+    "webhook_deliveries",
 ];
 
 fn writer(database: &Database, chain: &Chain) -> Writer {

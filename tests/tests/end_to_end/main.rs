@@ -5,6 +5,7 @@
 mod api;
 mod deadline;
 mod demo;
+mod fanout;
 mod ledger;
 mod mismatch;
 mod network;
@@ -24,3 +25,4 @@ mod validator_process;
 mod validator_refund;
 mod validator_refusal;
 mod validator_vault;
+mod webhooks;

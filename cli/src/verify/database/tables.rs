@@ -10,9 +10,12 @@ use std::cmp::Ordering;
 const AT_ONCE: usize = 1_000;
 
 /// What is not a function of the chain, and why.
-const LEFT_OUT: [(&str, &str); 6] = [
+const LEFT_OUT: [(&str, &str); 9] = [
     ("_sqlx_migrations", "the schema's version, which was checked"),
     ("cursor", "compared with the node's block by itself"),
+    ("fanout_positions", "how far the fan-out published"),
+    ("webhook_endpoints", "what an operator asked for"),
+    ("webhook_deliveries", "what became of it"),
     ("integrity", "what the indexer found when it compared"),
     ("journal_months", "where rows are kept, which an upgrade decides too"),
     ("undo", "what a revert would need; gone once the chain is final"),
