@@ -93,20 +93,33 @@ DECLARE
     grown    text;
 BEGIN
     FOR step IN
-        SELECT (content ->> 'platform')::bytea AS platform,
-               min(CASE operation WHEN 'INSERT' THEN 0 ELSE (content ->> 'leaf_count')::bigint END) AS leaf_count
-        FROM undo WHERE relation::regclass = 'journals'::regclass AND end_slot >= first_end GROUP BY 1
+        SELECT platform, before.leaf_count, journals.leaf_count - before.leaf_count AS kept
+        FROM (
+            SELECT (content ->> 'platform')::bytea AS platform,
+                   min(CASE operation WHEN 'INSERT' THEN 0 ELSE (content ->> 'leaf_count')::bigint END) AS leaf_count
+            FROM undo WHERE relation::regclass = 'journals'::regclass AND end_slot >= first_end GROUP BY 1
+        ) AS before JOIN journals USING (platform)
     LOOP
         FOREACH grown IN ARRAY ARRAY['events', 'payments', 'outcomes', 'entries', 'redemptions'] LOOP
             EXECUTE format('DELETE FROM %I WHERE platform = $1 AND journal_index >= $2', grown)
             USING step.platform, step.leaf_count;
             GET DIAGNOSTICS touched = ROW_COUNT;
+            IF grown = 'events' AND touched <> step.kept THEN
+                RAISE EXCEPTION 'taking back % rows of events found %: somebody else wrote to the database',
+                    step.kept, touched;
+            END IF;
             total := total + touched;
         END LOOP;
     END LOOP;
+    SELECT coalesce(sum(cardinality(signatures)), 0) AS kept INTO step FROM provisional_stretches
+    WHERE end_slot >= first_end;
     DELETE FROM transactions USING provisional_stretches, unnest(signatures) AS emitted (signature)
     WHERE end_slot >= first_end AND transactions.signature = emitted.signature;
     GET DIAGNOSTICS touched = ROW_COUNT;
+    IF touched <> step.kept THEN
+        RAISE EXCEPTION 'taking back % rows of transactions found %: somebody else wrote to the database',
+            step.kept, touched;
+    END IF;
     total := total + touched;
 
     FOR step IN

@@ -329,7 +329,7 @@ async fn what_was_written_before_there_were_months_is_kept_and_goes_on() {
     // A block of those that are there already, then the rest, refunds of payments from before among them.
     let last = BlockRef::of(&chain.blocks[half - 1]);
     let again = BlockRef::of(&chain.blocks[half - 2]);
-    let set = "UPDATE cursor SET slot = $1, blockhash = $2";
+    let set = "UPDATE cursor SET slot = $1, blockhash = $2, final_slot = $1, final_hash = $2";
     sqlx::query(set)
         .bind(i64::try_from(again.slot).unwrap())
         .bind(again.hash.as_ref())

@@ -300,11 +300,14 @@ async fn a_row_that_somebody_else_removed_stops_a_revert_and_nothing_is_half_don
     let writer = writer(&database, &chain);
     writer.write(&stretch(&chain, 0, 3)).await.unwrap();
     writer.write_provisional(&stretch(&chain, 3, chain.blocks.len())).await.unwrap();
-    database.execute("DELETE FROM entries WHERE ctid = (SELECT ctid FROM entries LIMIT 1)").await;
-    let content = database.rows().await;
-    let error = writer.revert(&chain.tip()).await.unwrap_err();
-    assert!(error.to_string().contains("rows of public.entries found"), "{error}");
-    assert_eq!(database.rows().await, content);
+    for table in ["transactions", "events"] {
+        let last = format!("(SELECT ctid, tableoid FROM {table} ORDER BY tableoid DESC, ctid DESC LIMIT 1)");
+        database.execute(&format!("DELETE FROM {table} WHERE (ctid, tableoid) = {last}")).await;
+        let content = database.rows().await;
+        let error = writer.revert(&chain.tip()).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("rows of {table} found")), "{error}");
+        assert_eq!(database.rows().await, content);
+    }
 }
 
 #[tokio::test]
