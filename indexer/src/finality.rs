@@ -133,14 +133,16 @@ impl Indexer {
     /// Takes back the last stretch where the source's chain has left ours before it was final.
     ///
     /// # Errors
-    /// The error itself where the block it stands at is final.
+    /// The error itself where the database stands at that block and it is final.
     pub(crate) async fn revert_forked(&self, writer: &Writer, error: SourceError) -> Result<(), IndexError> {
         let SourceError::Forked { cursor, slot, parent, .. } = &error else { return Err(error.into()) };
         let why = format!("the node's block at slot {slot} builds on {parent}");
-        match self.revert(writer, cursor, &why).await? {
-            true => Ok(()),
-            false => Err(error.into()),
+        if self.revert(writer, cursor, &why).await? {
+            return Ok(());
         }
+        // Another indexer may have taken it back already.
+        let stands = self.ask_database(None, || writer.cursor()).await?.map(|stands| stands.at);
+        if stands == Some(*cursor) { Err(error.into()) } else { Ok(()) }
     }
 
     async fn revert(&self, writer: &Writer, end: &BlockRef, why: &str) -> Result<bool, IndexError> {

@@ -443,7 +443,11 @@ impl Indexer {
         until_it_answers(patience, SourceError::is_temporary, failed, call).await
     }
 
-    async fn ask_database<T, F>(&self, patience: Option<Duration>, call: impl FnMut() -> F) -> Result<T, DatabaseError>
+    pub(crate) async fn ask_database<T, F>(
+        &self,
+        patience: Option<Duration>,
+        call: impl FnMut() -> F,
+    ) -> Result<T, DatabaseError>
     where
         F: Future<Output = Result<T, DatabaseError>>,
     {

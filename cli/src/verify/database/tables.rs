@@ -116,7 +116,7 @@ pub(super) async fn compare(
             found.left_out.push(format!("{}: it has no column that says which platform's a row is", table.name));
             continue;
         };
-        drop_placement(&mut table, found);
+        drop_placement(&mut table);
         drop_wall_clock(stored, &mut table, found).await?;
         if table.name == "transactions" && found.left_out.iter().any(|left| left.starts_with("transactions.position")) {
             leave_out(&mut table, "position");
@@ -187,12 +187,11 @@ async fn drop_wall_clock(stored: &mut PgConnection, table: &mut Table, found: &m
 /// them there; what an older version wrote lies in one of its own.
 const PLACEMENT: [&str; 2] = ["month", "payment_month"];
 
-fn drop_placement(table: &mut Table, found: &mut Tables) {
+fn drop_placement(table: &mut Table) {
     for column in PLACEMENT {
         let Some(at) = table.columns.iter().position(|(name, _)| name == column) else { continue };
         table.key.retain(|key| *key != at);
         leave_out(table, column);
-        found.left_out.push(format!("{}.{column}: where the row is kept", table.name));
     }
 }
 
