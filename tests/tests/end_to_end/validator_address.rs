@@ -30,7 +30,7 @@ async fn has_events(pool: &PgPool, count: i64, indexer: &Process) {
 /// Everything in the database but how far it goes.
 async fn content(pool: &PgPool) -> String {
     let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT relname::text FROM pg_stat_user_tables WHERE relname NOT IN ('cursor', '_sqlx_migrations') ORDER BY 1",
+        "SELECT relname::text FROM pg_stat_user_tables WHERE relname NOT IN ('cursor', 'integrity', '_sqlx_migrations') ORDER BY 1",
     )
     .fetch_all(pool)
     .await
