@@ -130,19 +130,26 @@ impl Indexer {
         Ok(())
     }
 
-    /// Takes back the last stretch where the source's chain has left ours before it was final.
+    /// Takes back the last stretch where the source's chain has left ours before it was final. Reading has `begun` after this
+    /// block.
     ///
     /// # Errors
     /// The error itself where the database stands at that block and it is final.
-    pub(crate) async fn revert_forked(&self, writer: &Writer, error: SourceError) -> Result<(), IndexError> {
+    pub(crate) async fn revert_forked(
+        &self,
+        writer: &Writer,
+        begun: Option<BlockRef>,
+        error: SourceError,
+    ) -> Result<(), IndexError> {
         let SourceError::Forked { cursor, slot, parent, .. } = &error else { return Err(error.into()) };
         let why = format!("the node's block at slot {slot} builds on {parent}");
         if self.revert(writer, cursor, &why).await? {
             return Ok(());
         }
-        // Another indexer may have taken it back already.
+        // Another indexer may have taken it back already; or it was read in this go and has become final since, while it waited
+        // to be written: then the node was on a fork when it was asked, and is asked again.
         let stands = self.ask_database(None, || writer.cursor()).await?.map(|stands| stands.at);
-        if stands == Some(*cursor) { Err(error.into()) } else { Ok(()) }
+        if stands == Some(*cursor) && begun == stands { Err(error.into()) } else { Ok(()) }
     }
 
     async fn revert(&self, writer: &Writer, end: &BlockRef, why: &str) -> Result<bool, IndexError> {

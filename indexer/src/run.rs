@@ -190,7 +190,7 @@ impl Indexer {
         match self.follow(writer, cursor, token).await {
             Ok(None) => return Ok(Ended::Stopped),
             Ok(Some(vanished)) => self.revert_vanished(writer, &vanished).await?,
-            Err(IndexError::Source(error)) => self.revert_forked(writer, error).await?,
+            Err(IndexError::Source(error)) => self.revert_forked(writer, cursor.map(|cursor| cursor.at), error).await?,
             Err(error) => return Err(error),
         }
         Ok(Ended::Reverted)
