@@ -129,7 +129,9 @@ impl Intake {
             mpsc::error::TrySendError::Full(_) => NotStored::Busy,
             mpsc::error::TrySendError::Closed(_) => NotStored::Stopping,
         })?;
-        self.metrics.waiting.set(i64::try_from(self.jobs.max_capacity().saturating_sub(self.jobs.capacity())).unwrap_or(0));
+        self.metrics
+            .waiting
+            .set(i64::try_from(self.jobs.max_capacity().saturating_sub(self.jobs.capacity())).unwrap_or(0));
         answered.await.unwrap_or(Err(NotStored::Stopping))
     }
 }
@@ -208,7 +210,8 @@ impl Writer {
         let records: Vec<&[u8]> = new.iter().map(|one| one.record.record.as_slice()).collect();
         let users: Vec<Option<&str>> =
             new.iter().map(|one| one.record.user.as_ref().map(|(user, _)| user.as_str())).collect();
-        let secrets: Vec<Option<i16>> = new.iter().map(|one| one.record.user.as_ref().map(|(_, secret)| *secret)).collect();
+        let secrets: Vec<Option<i16>> =
+            new.iter().map(|one| one.record.user.as_ref().map(|(_, secret)| *secret)).collect();
         let refunds: Vec<Option<&str>> = new.iter().map(|one| one.record.refund_of.as_deref()).collect();
         let keys: Vec<Option<&[u8]>> =
             new.iter().map(|one| one.record.signed.as_ref().map(|(key, _)| key.as_slice())).collect();
@@ -272,7 +275,9 @@ impl Writer {
         locks.sort_unstable();
         locks.dedup();
         for lock in locks {
-            sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", lock).fetch_one(&mut *transaction).await?;
+            sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", lock)
+                .fetch_one(&mut *transaction)
+                .await?;
         }
         let stored = self.decide(&mut transaction, incoming).await?;
         transaction.commit().await?;
@@ -287,7 +292,11 @@ impl Writer {
         Ok(stored)
     }
 
-    async fn decide(&self, transaction: &mut Transaction<'_, Postgres>, incoming: &Incoming) -> Result<Stored, OracleError> {
+    async fn decide(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+        incoming: &Incoming,
+    ) -> Result<Stored, OracleError> {
         let Incoming { provider, event, body, record } = incoming;
         let of_notice = sqlx::query!(
             "SELECT id, number, record, refund_total FROM records
@@ -299,7 +308,8 @@ impl Writer {
         .await?;
         if let Some(known) = of_notice {
             // A notice of a refund that another one's sum covers stands for that one.
-            let is_covered = record.refund_total.is_some_and(|total| known.refund_total.is_some_and(|of| to_u64(of) >= total));
+            let is_covered =
+                record.refund_total.is_some_and(|total| known.refund_total.is_some_and(|of| to_u64(of) >= total));
             let same_number = known.number == record.number;
             let is_same = match record.refund_total {
                 None => same_number && known.record == record.record,

@@ -246,12 +246,7 @@ impl Order {
 
 /// A refund's record.
 fn refund(number: &str, of: &str, minor: u64, paid_at: i64) -> Refund {
-    Refund {
-        order: OrderHash::of(number),
-        of: OrderHash::of(of),
-        amount: Amount(minor),
-        paid_at: Timestamp(paid_at),
-    }
+    Refund { order: OrderHash::of(number), of: OrderHash::of(of), amount: Amount(minor), paid_at: Timestamp(paid_at) }
 }
 
 /// The number of a wallet link, which has none of its own.

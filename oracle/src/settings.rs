@@ -315,8 +315,7 @@ impl ProviderSettings {
     fn provider(&self, name: &str, currency: &str) -> Result<Box<dyn Provider>, SettingsError> {
         let wrong = |why| SettingsError::Provider { provider: name.to_owned(), why };
         let key = |place: &Place| {
-            let invalid =
-                |source| SettingsError::Key { provider: name.to_owned(), place: place.to_string(), source };
+            let invalid = |source| SettingsError::Key { provider: name.to_owned(), place: place.to_string(), source };
             RsaKey::parse(&place.read()?).map_err(invalid)
         };
         let secrets = |places: &[Place]| {

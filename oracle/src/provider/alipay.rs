@@ -80,7 +80,8 @@ impl Parameters {
 
 /// A part of a form, as bytes that must be UTF-8: `form_urlencoded` alone would put others in the place of those that are not.
 fn decode(part: &[u8]) -> Result<String, Rejection> {
-    let not_utf8 = || Rejection::Malformed("a parameter is not UTF-8; set the application's charset to utf-8".to_owned());
+    let not_utf8 =
+        || Rejection::Malformed("a parameter is not UTF-8; set the application's charset to utf-8".to_owned());
     str::from_utf8(part).map_err(|_| not_utf8())?;
     let decoded = form_urlencoded::parse(part).next().map(|(text, _)| text.into_owned()).unwrap_or_default();
     // The replacement character itself, percent-encoded, is nothing that Alipay sends either.
@@ -181,7 +182,9 @@ mod tests {
 
     #[test]
     fn yuan_become_fen_exactly_or_not_at_all() {
-        for (yuan, expected) in [("0.01", 1), ("9", 900), ("9.9", 990), ("88.88", 8_888), ("100000000.00", 10_000_000_000)] {
+        for (yuan, expected) in
+            [("0.01", 1), ("9", 900), ("9.9", 990), ("88.88", 8_888), ("100000000.00", 10_000_000_000)]
+        {
             assert_eq!(fen(yuan), Ok(expected), "{yuan}");
         }
         for yuan in ["", ".5", "1.005", "-1", "+1", "1e3", "1,000.00", "1.2.3", " 1", "9999999999999999"] {

@@ -52,7 +52,9 @@ impl RsaKey {
             return Self::of_info(&pem.contents, None);
         }
         let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|_| InvalidKey::Unreadable)?;
-        let serial = hex::encode_upper(certificate.tbs_certificate.raw_serial());
+        // DER has a zero before a first byte that would make it negative; providers show the number without.
+        let serial = certificate.tbs_certificate.raw_serial();
+        let serial = hex::encode_upper(serial.strip_prefix(&[0]).unwrap_or(serial));
         Self::of_info(certificate.public_key().raw, Some(serial))
     }
 

@@ -87,9 +87,9 @@ impl Stripe {
 
     fn refund(&self, refund: StripeRefund) -> Result<Order, Rejection> {
         check_currency(&refund.currency, &self.currency)?;
-        let of = refund
-            .payment_intent
-            .ok_or_else(|| Rejection::Unusable("the refund is of no PaymentIntent, so of no order on record".to_owned()))?;
+        let of = refund.payment_intent.ok_or_else(|| {
+            Rejection::Unusable("the refund is of no PaymentIntent, so of no order on record".to_owned())
+        })?;
         let amount = Refunded::This(refund.amount);
         Ok(Order::Refund(RefundOrder { number: refund.id, of, amount, paid_at: refund.created }))
     }

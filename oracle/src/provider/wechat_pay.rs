@@ -134,7 +134,11 @@ impl WechatPay {
     }
 
     fn check_merchant(&self, mchid: &str) -> Result<(), Rejection> {
-        if mchid == self.mchid { Ok(()) } else { Err(Rejection::Unusable("it is another merchant's (mchid)".to_owned())) }
+        if mchid == self.mchid {
+            Ok(())
+        } else {
+            Err(Rejection::Unusable("it is another merchant's (mchid)".to_owned()))
+        }
     }
 
     fn payment(&self, resource: &Resource) -> Result<Result<Order, String>, Rejection> {
@@ -181,7 +185,9 @@ impl Provider for WechatPay {
         let serial = callback.header("wechatpay-serial")?;
         let forged = |why: &str| Rejection::Forged(why.to_owned());
         let key = self.keys.get(serial).ok_or_else(|| {
-            forged("Wechatpay-Serial names no key in the settings; add the new platform certificate or public key there")
+            forged(
+                "Wechatpay-Serial names no key in the settings; add the new platform certificate or public key there",
+            )
         })?;
         let mut message = Vec::with_capacity(callback.body.len().saturating_add(128));
         for part in [stamp.as_bytes(), nonce.as_bytes(), callback.body] {

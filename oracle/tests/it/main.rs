@@ -1,4 +1,13 @@
-//! The oracle on a real Postgres.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! The oracle on a real Postgres, and its providers on notices that others made.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod bad_input;
 mod database;
+mod direct;
+mod faults;
+mod fixtures;
+mod intake;
+mod providers;
+mod served;
+mod user_keys;
+mod webhooks;
