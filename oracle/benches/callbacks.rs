@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench may fail by any panic")]
 
 use rebate_local::LocalPostgres;
-use rebate_oracle::{OracleState, Settings, database, http};
+use rebate_oracle::{OracleState, Settings, database, http, intake::Writers};
 use serde_json::json;
 use std::{
     fs,
@@ -49,7 +49,7 @@ fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(postgres.create_database(&name)).unwrap();
     let files = tempfile::tempdir().unwrap();
-    let (address, fsync) = runtime.block_on(serve(&postgres.url(&name), files.path()));
+    let (address, fsync, _writers) = runtime.block_on(serve(&postgres.url(&name), files.path()));
     // The provider has a thread of its own, as another process would.
     let provider = Builder::new_current_thread().enable_all().build().unwrap();
     provider.block_on(send(address, 0, Duration::from_secs(2), None));
@@ -69,26 +69,27 @@ fn main() {
 }
 
 /// An oracle as the process has it. Returns where it listens and what Postgres says of fsync.
-async fn serve(url: &str, files: &std::path::Path) -> (std::net::SocketAddr, String) {
+async fn serve(url: &str, files: &std::path::Path) -> (std::net::SocketAddr, String, Writers) {
     let secret = files.join("secret");
     fs::write(&secret, SECRET).unwrap();
     let place = format!("{{ file = \"{}\" }}", secret.display());
     let settings = Settings::parse(&format!(
         "platform = \"ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u\"\ncurrency = \"CNY\"\n\
-         user_secrets = [{{ number = 1, secret = {place} }}]\n\
-         [providers.stripe]\nkind = \"stripe\"\nsecrets = [{place}]\n"
+         user_secrets = [{{ number = 1, secret = {place} }}]\n         [providers.stripe]\nkind = \"stripe\"\nsecrets = [{place}]\n"
     ))
     .unwrap();
     let pool = database::connect(url, settings.limits.connections).await.unwrap();
-    let fsync: String = sqlx::query_scalar("SELECT current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit')")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    let (state, _writers) = OracleState::new(&settings, pool, prometheus::Registry::new()).await.unwrap();
+    let fsync: String = sqlx::query_scalar(
+        "SELECT current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit')",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    let (state, writers) = OracleState::new(&settings, pool, prometheus::Registry::new()).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(http::serve(listener, state, CancellationToken::new()));
-    (address, fsync)
+    (address, fsync, writers)
 }
 
 /// What came of a run.
