@@ -9,5 +9,6 @@ mod fixtures;
 mod intake;
 mod providers;
 mod served;
+mod settings;
 mod user_keys;
 mod webhooks;
