@@ -30,6 +30,9 @@ pub const QUEUED: &str = "oracle_queued";
 /// One telling is enough for all that comes within this time.
 const TELL_AT_MOST_EVERY: Duration = Duration::from_millis(5);
 
+/// So many connections of each writer go to what is not new.
+const MOST_BESIDE: usize = 4;
+
 /// The longest body that is taken, in bytes.
 pub const LONGEST_BODY: usize = 64 * 1024;
 
@@ -162,15 +165,28 @@ struct Writer {
 
 impl Writer {
     async fn run(self, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, batch: usize) {
+        let writer = Arc::new(self);
         let mut jobs = Vec::with_capacity(batch);
+        // What is not new is beside, so that many who try again keep nobody waiting who is new.
+        let mut beside = JoinSet::new();
         loop {
             // Whoever waits for jobs holds the lock; the others store meanwhile.
             if waiting.lock().await.recv_many(&mut jobs, batch).await == 0 {
-                return;
+                break;
             }
-            self.metrics.batch.observe(jobs.len() as f64);
-            self.store(std::mem::take(&mut jobs)).await;
+            writer.metrics.batch.observe(jobs.len() as f64);
+            let rest = writer.store(std::mem::take(&mut jobs)).await;
+            while beside.try_join_next().is_some() {}
+            if rest.is_empty() {
+                continue;
+            }
+            if beside.len() >= MOST_BESIDE {
+                beside.join_next().await;
+            }
+            let writer = Arc::clone(&writer);
+            beside.spawn(async move { writer.store_each(rest).await });
         }
+        while beside.join_next().await.is_some() {}
     }
 
     fn ring(&self) {
@@ -178,7 +194,8 @@ impl Writer {
         let _ = self.bell.try_send(());
     }
 
-    async fn store(&self, jobs: Vec<Job>) {
+    /// Stores what is new in one transaction and returns the rest.
+    async fn store(&self, jobs: Vec<Job>) -> Vec<Job> {
         // Only one of each number and notice can be new in one statement.
         let (mut numbers, mut events) = (HashSet::new(), HashSet::new());
         let is_first: Vec<bool> = jobs
@@ -201,23 +218,35 @@ impl Writer {
             {
                 HashSet::new()
             }
-            Err(error) => return fail(jobs, error),
+            Err(error) => {
+                fail(jobs, error);
+                return Vec::new();
+            }
         };
         if !recorded.is_empty() {
             self.ring();
         }
-        for (Job { incoming, answer }, first) in jobs.into_iter().zip(is_first) {
-            let stored = if first && recorded.contains(&incoming.record.number) {
-                Ok(Stored::Recorded)
+        let mut rest = Vec::new();
+        for (job, first) in jobs.into_iter().zip(is_first) {
+            if first && recorded.contains(&job.incoming.record.number) {
+                // Whoever went away asks again.
+                let _ = job.answer.send(Ok(Stored::Recorded));
             } else {
-                match self.store_one(&incoming).await {
-                    // What was in the way is there now.
-                    Err(error) if error.is_race() => self.store_one(&incoming).await.map_err(not_stored),
-                    stored => stored.map_err(not_stored),
-                }
+                rest.push(job);
+            }
+        }
+        rest
+    }
+
+    /// Stores one after the other, of which something may be there.
+    async fn store_each(&self, jobs: Vec<Job>) {
+        for Job { incoming, answer } in jobs {
+            let stored = match self.store_one(&incoming).await {
+                // What was in the way is there now.
+                Err(error) if error.is_race() => self.store_one(&incoming).await,
+                stored => stored,
             };
-            // Whoever went away asks again.
-            let _ = answer.send(stored);
+            let _ = answer.send(stored.map_err(not_stored));
         }
     }
 
