@@ -1,0 +1,14 @@
+//! The oracle on a real Postgres, and its providers on notices that others made.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod database;
+mod direct;
+mod faults;
+mod fixtures;
+mod intake;
+mod providers;
+mod served;
+mod settings;
+mod user_keys;
+mod webhooks;
