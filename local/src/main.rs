@@ -23,6 +23,10 @@ enum Command {
         /// Give the command a fresh database made from the migrations in this folder.
         #[arg(long)]
         migrations: Option<PathBuf>,
+        /// Give the command one more fresh database: its URL in the variable VAR, made from the migrations in FOLDER. May be
+        /// given several times.
+        #[arg(long, value_name = "VAR=FOLDER", value_parser = also)]
+        also: Vec<(String, PathBuf)>,
         /// What to run.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -30,8 +34,17 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Command::Postgres { dir, volatile, migrations, command } = Command::parse();
+    let Command::Postgres { dir, volatile, migrations, also, command } = Command::parse();
     let settings = if volatile { Settings::for_tests() } else { Settings::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(run_with_postgres(&dir, &settings, migrations.as_deref(), &command))?.into())
+    let databases =
+        migrations.map(|folder| ("DATABASE_URL".to_owned(), folder)).into_iter().chain(also).collect::<Vec<_>>();
+    Ok(runtime.block_on(run_with_postgres(&dir, &settings, &databases, &command))?.into())
+}
+
+fn also(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((variable, folder)) if !variable.is_empty() && !folder.is_empty() => Ok((variable.into(), folder.into())),
+        _ => Err("it is a variable and a folder, like ORACLE_DATABASE_URL=oracle/migrations".to_owned()),
+    }
 }

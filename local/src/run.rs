@@ -42,12 +42,12 @@ pub enum RunError {
 /// already, and returns the command's exit code, as a shell would tell it. The server stops after it, unless somebody else
 /// uses it.
 ///
-/// With `migrations`, the database is one of the command's own, made from the migrations in that folder, on the same
-/// server. It goes after the command.
+/// Each of `databases` is one of the command's own on the same server: a variable that gets its URL, and the folder of the
+/// migrations it is made from. They go after the command. With `DATABASE_URL` among them, that one is no other.
 pub async fn run_with_postgres(
     dir: &Path,
     settings: &Settings,
-    migrations: Option<&Path>,
+    databases: &[(String, PathBuf)],
     command: &[OsString],
 ) -> Result<u8, RunError> {
     let [program, arguments @ ..] = command else {
@@ -60,16 +60,16 @@ pub async fn run_with_postgres(
     let mut told_to_stop = signal(SignalKind::terminate()).map_err(failed)?;
 
     let postgres = LocalPostgres::from_env_or_start(dir, settings)?;
-    let own = format!("rebate_{}", std::process::id());
-    let url = match migrations {
-        None => postgres.maintenance_url(),
-        Some(migrations) => {
-            postgres.create_database(&own).await?;
-            migrate(&postgres.url(&own), migrations).await?;
-            postgres.url(&own)
-        }
-    };
-    let mut child = Command::new(program).args(arguments).env("DATABASE_URL", url).spawn().map_err(failed)?;
+    let mut variables = vec![("DATABASE_URL", postgres.maintenance_url())];
+    let mut own = Vec::new();
+    for (variable, migrations) in databases {
+        let name = format!("rebate_{}_{}", std::process::id(), own.len());
+        postgres.create_database(&name).await?;
+        migrate(&postgres.url(&name), migrations).await?;
+        variables.push((variable, postgres.url(&name)));
+        own.push(name);
+    }
+    let mut child = Command::new(program).args(arguments).envs(variables).spawn().map_err(failed)?;
     let status = loop {
         tokio::select! {
             ended = child.wait() => break ended.map_err(failed)?,
@@ -82,8 +82,8 @@ pub async fn run_with_postgres(
             }
         }
     };
-    if migrations.is_some() {
-        postgres.drop_database(&own).await?;
+    for name in &own {
+        postgres.drop_database(name).await?;
     }
     postgres.stop()?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));

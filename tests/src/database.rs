@@ -11,6 +11,9 @@ use sqlx::postgres::PgPoolOptions;
 /// The folder of the schema's migrations.
 pub const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
 
+/// The folder of the oracle's.
+pub const ORACLE_MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../oracle/migrations");
+
 /// A fresh database of one test's own. It goes when this value does, also where the test fails.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -39,9 +42,18 @@ pub enum TestDatabaseError {
 impl TestDatabase {
     /// A database with all migrations applied.
     pub async fn new() -> Result<Self, TestDatabaseError> {
+        Self::with(MIGRATIONS).await
+    }
+
+    /// A database as the oracle has it.
+    pub async fn of_oracle() -> Result<Self, TestDatabaseError> {
+        Self::with(ORACLE_MIGRATIONS).await
+    }
+
+    async fn with(migrations: &str) -> Result<Self, TestDatabaseError> {
         let database = Self::without_migrations().await?;
         // Read at run time: a migration added since the tests were compiled counts too.
-        Migrator::new(Path::new(MIGRATIONS)).await?.run(&database.pool).await?;
+        Migrator::new(Path::new(migrations)).await?.run(&database.pool).await?;
         Ok(database)
     }
 

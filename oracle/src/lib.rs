@@ -1,0 +1,7 @@
+//! The oracle: takes the payment providers' notices, keeps each paid order durably before it answers, and brings it onto the
+//! chain once.
+
+pub mod database;
+pub mod error;
+
+pub use error::OracleError;

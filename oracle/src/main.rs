@@ -1,0 +1,3 @@
+//! The oracle's process.
+
+fn main() {}
