@@ -3,5 +3,8 @@
 
 pub mod database;
 pub mod error;
+pub mod fees;
+pub mod outbox;
+pub mod signer;
 
 pub use error::OracleError;

@@ -1,4 +1,5 @@
 //! The oracle on a real Postgres.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod database;
+mod outbox;

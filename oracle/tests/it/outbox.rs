@@ -1,0 +1,4 @@
+//! The outbox on a chain inside the process and a real Postgres.
+
+mod chain;
+mod chaos;
