@@ -32,6 +32,9 @@ CREATE TABLE records (
     user_id     text        CHECK (user_id <> '' AND length(user_id) <= 256),
     -- Of a refund: the number of the order it refunds, where it is known. The record has its hash.
     refund_of   text        CHECK (refund_of <> '' AND length(refund_of) <= 256),
+    -- Of a refund whose provider tells what was refunded of the order so far: that sum, in minor units. The record's amount is
+    -- what it is more than those before it.
+    refund_total bigint     CHECK (refund_total > 0),
     provider    text        NOT NULL CHECK (provider <> ''),
     received_at timestamptz NOT NULL DEFAULT now(),
     -- Where the record came signed: the oracle's key and its signature over the message with this one record.
@@ -53,7 +56,8 @@ CREATE TABLE records (
     CHECK ((signed_key IS NULL) = (signed_signature IS NULL)),
     CHECK (state <> 3 OR slot IS NOT NULL),
     CHECK (state NOT IN (4, 5) OR reason IS NOT NULL),
-    CHECK (kind = 2 OR refund_of IS NULL)
+    CHECK (kind = 2 OR refund_of IS NULL),
+    CHECK (refund_total IS NULL OR refund_of IS NOT NULL)
 );
 -- The queue, oldest first.
 CREATE INDEX records_queued ON records (id) WHERE state = 1;
@@ -61,6 +65,8 @@ CREATE INDEX records_sent ON records (id) WHERE state = 2;
 -- What an operator looks at.
 CREATE INDEX records_dead ON records (changed_at) WHERE state = 5;
 CREATE INDEX records_order_hash ON records (order_hash);
+-- An order's refunds.
+CREATE INDEX records_refunds ON records (platform, refund_of) WHERE refund_of IS NOT NULL;
 
 ALTER TABLE notices ADD FOREIGN KEY (record) REFERENCES records;
 CREATE INDEX notices_record ON notices (record);

@@ -35,10 +35,33 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool, OracleError>
     Ok(PgPoolOptions::new().max_connections(connections).acquire_timeout(ANSWERS_WITHIN).connect_lazy_with(options))
 }
 
-/// How many records wait for the chain.
+/// What is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Records that wait for the chain.
+    pub queued: i64,
+    /// Records whose transaction may land.
+    pub sent: i64,
+    /// Records that need an operator.
+    pub dead: i64,
+    /// How long ago the oldest record came that is queued or sent; 0 where there is none.
+    pub oldest_seconds: i64,
+}
+
+/// What is not done.
 ///
 /// # Errors
 /// [`OracleError::Database`].
-pub async fn queued(pool: &PgPool) -> Result<i64, OracleError> {
-    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "queued!" FROM records WHERE state = 1"#).fetch_one(pool).await?)
+pub async fn backlog(pool: &PgPool) -> Result<Backlog, OracleError> {
+    Ok(sqlx::query_as!(
+        Backlog,
+        r#"SELECT (SELECT count(*) FROM records WHERE state = 1) AS "queued!",
+                  (SELECT count(*) FROM records WHERE state = 2) AS "sent!",
+                  (SELECT count(*) FROM records WHERE state = 5) AS "dead!",
+                  coalesce(extract(epoch FROM now() - least(
+                      (SELECT received_at FROM records WHERE state = 1 ORDER BY id LIMIT 1),
+                      (SELECT received_at FROM records WHERE state = 2 ORDER BY id LIMIT 1)))::bigint, 0) AS "oldest_seconds!""#
+    )
+    .fetch_one(pool)
+    .await?)
 }

@@ -1,3 +1,111 @@
 //! The oracle's process.
 
-fn main() {}
+mod arguments;
+
+use anyhow::Context;
+use arguments::{Arguments, Command, Logs, Serve};
+use clap::Parser;
+use rebate_oracle::{OracleState, Settings, api_key, database, deliveries, http};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How often what is over is forgotten.
+const TIDY: Duration = Duration::from_secs(3_600);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log(arguments.logs);
+    match run(arguments.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rebate-oracle: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(arguments) => serve(arguments).await,
+        Command::ApiKey => {
+            let (key, sha256) = api_key::make().map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+            println!("{key}");
+            println!("sha256 = \"{sha256}\"");
+            Ok(())
+        }
+        Command::WebhookSecret(file) => {
+            let settings = Settings::read(&file.settings)?;
+            let webhook = settings.webhook.context("the settings have no [webhook]")?;
+            println!("{}", deliveries::secret(&webhook.key()?).reveal());
+            Ok(())
+        }
+        Command::Openapi => {
+            println!("{}", http::openapi().to_pretty_json()?);
+            Ok(())
+        }
+    }
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    let settings = Settings::read(&arguments.settings.settings)?;
+    let pool = database::connect(&arguments.database_url, settings.limits.connections).await?;
+    let (state, writers) = OracleState::new(&settings, pool.clone(), prometheus::Registry::new()).await?;
+    let token = CancellationToken::new();
+    stop_on_signals(&token)?;
+    let mut beside = JoinSet::new();
+    if let Some(webhook) = &settings.webhook {
+        let deliveries = deliveries::Deliveries::new(webhook, pool.clone(), state.metrics().clone())?;
+        let token = token.clone();
+        beside.spawn(async move { deliveries.run(token).await });
+    }
+    let (tidied, told, stop) = (pool.clone(), settings.webhook.is_some(), token.clone());
+    beside.spawn(async move {
+        while stop.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_some() {
+            if let Err(error) = deliveries::tidy(&tidied, told).await {
+                tracing::warn!("what is over is not forgotten yet: {error}");
+            }
+        }
+    });
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another with --listen", arguments.listen))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let served = http::serve(listener, state, token.clone()).await;
+    token.cancel();
+    while beside.join_next().await.is_some() {}
+    writers.finish().await;
+    pool.close().await;
+    Ok(served?)
+}
+
+fn stop_on_signals(token: &CancellationToken) -> std::io::Result<()> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut told = signal(kind)?;
+        let token = token.clone();
+        tokio::spawn(async move {
+            told.recv().await;
+            token.cancel();
+        });
+    }
+    Ok(())
+}
+
+fn log(logs: Logs) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Keys and descriptions go to stdout.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match logs {
+        Logs::Text => log.init(),
+        Logs::Json => log.json().init(),
+    }
+}

@@ -8,7 +8,7 @@ async fn an_empty_database_gets_the_schema_and_keeps_it_when_it_is_opened_again(
     let empty = TestDatabase::without_migrations().await.unwrap();
     for _ in 0..2 {
         let pool = database::connect(&empty.url(), 2).await.unwrap();
-        assert_eq!(database::queued(&pool).await.unwrap(), 0);
+        assert_eq!(database::backlog(&pool).await.unwrap().queued, 0);
         pool.close().await;
     }
 }

@@ -1,5 +1,14 @@
-//! The oracle on a real Postgres.
+//! The oracle on a real Postgres, and its providers on notices that others made.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod bad_input;
 mod database;
+mod direct;
+mod faults;
+mod fixtures;
+mod intake;
 mod outbox;
+mod providers;
+mod served;
+mod user_keys;
+mod webhooks;

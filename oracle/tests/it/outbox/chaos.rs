@@ -251,7 +251,7 @@ fn add(to: &AtomicU32, count: u32) {
 async fn play(world: &World, database: &TestDatabase, seed: u64, tally: &Arc<Tally>) {
     let plan = Plan::of(seed);
     let pool = database.pool();
-    sqlx::raw_sql("TRUNCATE records, notices, conflicts, submissions RESTART IDENTITY").execute(pool).await.unwrap();
+    sqlx::raw_sql("TRUNCATE records, submissions RESTART IDENTITY CASCADE").execute(pool).await.unwrap();
     let chain = world.chain.fork();
     let payer = Keypair::new();
     let platform = world.addresses.platform;
