@@ -21,6 +21,7 @@ pub mod queue;
 pub mod record;
 pub mod refunds;
 pub mod sender;
+pub mod settings;
 
 use crate::{fees::FeePolicy, signer::Sign};
 use backon::{BackoffBuilder, ExponentialBuilder};

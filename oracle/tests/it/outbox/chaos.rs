@@ -146,9 +146,9 @@ enum Expected {
 fn records(plan: &Plan) -> Vec<(String, Record, Expected)> {
     let mut draw = Draw::of(plan.seed ^ 0x5eed);
     let mut all: Vec<(String, Record, Expected)> = Vec::new();
-    let number = |what: &str, at: u64| format!("{what}-{}-{at}", plan.seed);
+    let numbered = |what: &str, at: u64| format!("{what}-{}-{at}", plan.seed);
     for at in 0..plan.payments {
-        let number = number("pay", at);
+        let number = numbered("pay", at);
         let user = draw.one(&["ann", "ben", "cai", "dee", "eve", "fay", "gus"]);
         let paid = payment(&number, user, draw.between(1, 50_000));
         let (paid, expected) = match draw.below(12) {
@@ -173,7 +173,7 @@ fn records(plan: &Plan) -> Vec<(String, Record, Expected)> {
             all.push((number, Record::Refund(refund), expected));
         }
         if draw.once_in(6) {
-            let number = number("redeem", at);
+            let number = numbered("redeem", at);
             let redemption = Redemption {
                 order: OrderHash::of(&number),
                 user: platform_id::unkeyed_user(user),
@@ -189,7 +189,7 @@ fn records(plan: &Plan) -> Vec<(String, Record, Expected)> {
             all.push((number_of_link(plan.seed, at), Record::Link(link), Expected::Recorded));
         }
     }
-    let unknown = number("refund-of-nothing", 0);
+    let unknown = numbered("refund-of-nothing", 0);
     let (order, of) = (OrderHash::of(&unknown), OrderHash::of("nothing"));
     let refund = Refund { order, of, amount: Amount(1), paid_at: Timestamp(NOON) };
     all.push((unknown, Record::Refund(refund), Expected::Refused));
