@@ -2,3 +2,5 @@
 
 mod chain;
 mod chaos;
+mod signers;
+mod validator;
