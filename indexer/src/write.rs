@@ -28,7 +28,7 @@ use crate::{
     source::BlockRef,
     stretch::{Found, Stretch},
 };
-use month::{Month, Months};
+use month::{Made, Month, Months};
 use rebate_client::{Pubkey, chain::Commitment, event::Event};
 use rust_decimal::Decimal;
 use solana_program::hash::Hash;
@@ -107,12 +107,13 @@ pub struct Writer {
     genesis_hash: Hash,
     commitment: Commitment,
     copy_from: usize,
+    months: Made,
 }
 
 impl Writer {
     /// Writes blocks of the chain that begins with `genesis_hash`, which are as sure as `commitment` says.
     pub fn new(pool: PgPool, genesis_hash: Hash, commitment: Commitment) -> Self {
-        Self { pool, genesis_hash, commitment, copy_from: COPY_FROM }
+        Self { pool, genesis_hash, commitment, copy_from: COPY_FROM, months: Made::default() }
     }
 
     /// Writes stretches of so many new events or more by COPY, shorter ones by UNNEST. The tables are the same; only a
@@ -145,12 +146,7 @@ impl Writer {
     /// # Errors
     /// [`DatabaseError`]; then nothing was made.
     pub async fn make_ready(&self, now: OffsetDateTime) -> Result<(), DatabaseError> {
-        let mut transaction = self.pool.begin().await?;
-        // Whoever writes makes them too.
-        cursor::lock(&mut transaction).await?;
-        month::make_ahead(&mut transaction, now).await?;
-        transaction.commit().await?;
-        Ok(())
+        Ok(self.months.make_ahead(&self.pool, now).await?)
     }
 
     /// Writes a stretch and moves the cursor behind it, in one transaction. Its last block must be final; then everything
@@ -176,7 +172,16 @@ impl Writer {
     }
 
     async fn write_as(&self, stretch: &Stretch, is_final: bool) -> Result<Written, WriteError> {
+        let written = self.write_once(stretch, is_final).await;
+        if written.is_err() {
+            self.months.forget();
+        }
+        written
+    }
+
+    async fn write_once(&self, stretch: &Stretch, is_final: bool) -> Result<Written, WriteError> {
         let Some(end) = stretch.end().filter(|_| stretch.blocks() > 0) else { return Ok(Written::default()) };
+        self.months.make(&self.pool, stretch).await?;
         let mut transaction = self.pool.begin().await?;
         let to = cursor::Step {
             genesis_hash: self.genesis_hash,
@@ -250,7 +255,6 @@ async fn write_events(
     months: Months,
     copy_from: usize,
 ) -> Result<Written, WriteError> {
-    month::make(connection, &months).await?;
     // From here on only what was not there before: whatever sums something up must not see an event twice.
     let fresh = journals::advance(connection, stretch, &months).await?;
     let plan = Plan { months, copies: fresh.len() >= copy_from };

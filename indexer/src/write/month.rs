@@ -4,7 +4,11 @@
 //! a month is a stretch of the chain, and of each journal a range of indices.
 
 use crate::stretch::{Found, Stretch};
-use sqlx::PgConnection;
+use sqlx::PgPool;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use time::{Date, OffsetDateTime, macros::date};
 
 /// How many months after the current one have their partitions.
@@ -95,27 +99,57 @@ fn ahead_of(month: Month) -> impl Iterator<Item = Month> {
     std::iter::successors(Some(month.next()), |month| Some(month.next())).take(AHEAD)
 }
 
-/// Makes the partitions that the stretch needs, and those ahead of it.
-pub(super) async fn make(connection: &mut PgConnection, months: &Months) -> Result<(), sqlx::Error> {
-    make_all(connection, &months.wanted()).await
-}
+/// What has its partitions, as far as this process knows: whoever knows it need not ask for each block.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Made(Arc<Mutex<BTreeSet<Date>>>);
 
-/// Makes the partitions for now and those ahead, where the chain stands at `now`.
-pub(super) async fn make_ahead(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    let month = Month::of(now);
-    let wanted: Vec<Date> = std::iter::once(month).chain(ahead_of(month)).map(Month::first_day).collect();
-    make_all(connection, &wanted).await
-}
+/// Keeps two that make the same partitions from being in each other's way.
+const MAKING: i64 = i64::from_be_bytes(*b"months/1");
 
-async fn make_all(connection: &mut PgConnection, wanted: &[Date]) -> Result<(), sqlx::Error> {
-    // The month from before is there where anything is in it.
-    let wanted: Vec<Date> = wanted.iter().copied().filter(|first| *first != Month::BEFORE.first_day()).collect();
-    let made = sqlx::query_scalar!(r#"SELECT make_months($1) AS "made!""#, &wanted).fetch_one(connection).await?;
-    if made > 0 {
-        tracing::info!(
-            "made {made} partitions for the months up to that of {}",
-            wanted.last().copied().unwrap_or(Date::MIN)
-        );
+impl Made {
+    /// Makes the partitions that a stretch needs, and those ahead of it.
+    ///
+    /// In a transaction of its own, which is over before the one that fills them begins: a reader that sees the rows of a
+    /// commit may not have heard yet which partitions that same commit added, and would miss all that is in them.
+    pub async fn make(&self, pool: &PgPool, stretch: &Stretch) -> Result<(), sqlx::Error> {
+        self.make_all(pool, Months::of(stretch, Month::BEFORE).wanted()).await
     }
-    Ok(())
+
+    /// Makes the partitions for now and those ahead, where the chain stands at `now`.
+    pub async fn make_ahead(&self, pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+        let month = Month::of(now);
+        self.make_all(pool, std::iter::once(month).chain(ahead_of(month)).map(Month::first_day).collect()).await
+    }
+
+    /// Looks again next time: they may be gone.
+    pub fn forget(&self) {
+        self.known().clear();
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<Date>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn make_all(&self, pool: &PgPool, wanted: Vec<Date>) -> Result<(), sqlx::Error> {
+        let missing: Vec<Date> = {
+            let known = self.known();
+            // What was written before there were months has its partition.
+            let is_missing = |first: &Date| *first != Month::BEFORE.first_day() && !known.contains(first);
+            wanted.into_iter().filter(is_missing).collect()
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = pool.begin().await?;
+        sqlx::query!("SELECT pg_advisory_xact_lock($1)", MAKING).fetch_one(&mut *transaction).await?;
+        let made =
+            sqlx::query_scalar!(r#"SELECT make_months($1) AS "made!""#, &missing).fetch_one(&mut *transaction).await?;
+        transaction.commit().await?;
+        if made > 0 {
+            let last = missing.last().copied().unwrap_or(Date::MIN);
+            tracing::info!("made {made} partitions for the months up to that of {last}");
+        }
+        self.known().extend(missing);
+        Ok(())
+    }
 }
