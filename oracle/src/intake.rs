@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -25,6 +26,12 @@ use tokio::{
 
 /// Wakes whoever brings records onto the chain.
 pub const QUEUED: &str = "oracle_queued";
+
+/// One telling is enough for all that comes within this time.
+const TELL_AT_MOST_EVERY: Duration = Duration::from_millis(5);
+
+/// So many connections of each writer go to what is not new.
+const MOST_BESIDE: usize = 4;
 
 /// The longest body that is taken, in bytes.
 pub const LONGEST_BODY: usize = 64 * 1024;
@@ -84,7 +91,7 @@ pub struct Intake {
     metrics: Metrics,
 }
 
-/// Does the storing, until the last [`Intake`] is gone and all that waits is stored.
+/// Does the storing, until the last [`Intake`] is gone and all that waits is stored. Nothing is stored once this is dropped.
 #[derive(Debug)]
 pub struct Writers(JoinSet<()>);
 
@@ -112,8 +119,10 @@ impl Intake {
         let (jobs, waiting) = mpsc::channel(bounds.waiting.max(1));
         let waiting = Arc::new(Mutex::new(waiting));
         let mut writers = JoinSet::new();
+        let (bell, rung) = mpsc::channel(1);
+        writers.spawn(tell(pool.clone(), rung));
         for _ in 0..bounds.writers.max(1) {
-            let writer = Writer { pool: pool.clone(), platform, metrics: metrics.clone() };
+            let writer = Writer { pool: pool.clone(), platform, metrics: metrics.clone(), bell: bell.clone() };
             writers.spawn(writer.run(Arc::clone(&waiting), bounds.batch.max(1)));
         }
         (Self { jobs, metrics }, Writers(writers))
@@ -136,26 +145,57 @@ impl Intake {
     }
 }
 
+/// Tells whoever brings records onto the chain that there are some, until the last writer is gone. It is no part of the
+/// transactions: Postgres lets only one that notifies commit at a time. Whom this does not reach looks by itself.
+async fn tell(pool: PgPool, mut rung: mpsc::Receiver<()>) {
+    while rung.recv().await.is_some() {
+        if let Err(error) = sqlx::query!("SELECT pg_notify($1, '')", QUEUED).fetch_one(&pool).await {
+            tracing::debug!("nobody was told of new records: {error}");
+        }
+        tokio::time::sleep(TELL_AT_MOST_EVERY).await;
+    }
+}
+
 struct Writer {
     pool: PgPool,
     platform: [u8; 32],
     metrics: Metrics,
+    bell: mpsc::Sender<()>,
 }
 
 impl Writer {
     async fn run(self, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, batch: usize) {
+        let writer = Arc::new(self);
         let mut jobs = Vec::with_capacity(batch);
+        // What is not new is beside, so that many who try again keep nobody waiting who is new.
+        let mut beside = JoinSet::new();
         loop {
             // Whoever waits for jobs holds the lock; the others store meanwhile.
             if waiting.lock().await.recv_many(&mut jobs, batch).await == 0 {
-                return;
+                break;
             }
-            self.metrics.batch.observe(jobs.len() as f64);
-            self.store(std::mem::take(&mut jobs)).await;
+            writer.metrics.batch.observe(jobs.len() as f64);
+            let rest = writer.store(std::mem::take(&mut jobs)).await;
+            while beside.try_join_next().is_some() {}
+            if rest.is_empty() {
+                continue;
+            }
+            if beside.len() >= MOST_BESIDE {
+                beside.join_next().await;
+            }
+            let writer = Arc::clone(&writer);
+            beside.spawn(async move { writer.store_each(rest).await });
         }
+        while beside.join_next().await.is_some() {}
     }
 
-    async fn store(&self, jobs: Vec<Job>) {
+    fn ring(&self) {
+        // One that is rung already is enough.
+        let _ = self.bell.try_send(());
+    }
+
+    /// Stores what is new in one transaction and returns the rest.
+    async fn store(&self, jobs: Vec<Job>) -> Vec<Job> {
         // Only one of each number and notice can be new in one statement.
         let (mut numbers, mut events) = (HashSet::new(), HashSet::new());
         let is_first: Vec<bool> = jobs
@@ -178,20 +218,35 @@ impl Writer {
             {
                 HashSet::new()
             }
-            Err(error) => return fail(jobs, error),
+            Err(error) => {
+                fail(jobs, error);
+                return Vec::new();
+            }
         };
-        for (Job { incoming, answer }, first) in jobs.into_iter().zip(is_first) {
-            let stored = if first && recorded.contains(&incoming.record.number) {
-                Ok(Stored::Recorded)
+        if !recorded.is_empty() {
+            self.ring();
+        }
+        let mut rest = Vec::new();
+        for (job, first) in jobs.into_iter().zip(is_first) {
+            if first && recorded.contains(&job.incoming.record.number) {
+                // Whoever went away asks again.
+                let _ = job.answer.send(Ok(Stored::Recorded));
             } else {
-                match self.store_one(&incoming).await {
-                    // What was in the way is there now.
-                    Err(error) if error.is_race() => self.store_one(&incoming).await.map_err(not_stored),
-                    stored => stored.map_err(not_stored),
-                }
+                rest.push(job);
+            }
+        }
+        rest
+    }
+
+    /// Stores one after the other, of which something may be there.
+    async fn store_each(&self, jobs: Vec<Job>) {
+        for Job { incoming, answer } in jobs {
+            let stored = match self.store_one(&incoming).await {
+                // What was in the way is there now.
+                Err(error) if error.is_race() => self.store_one(&incoming).await,
+                stored => stored,
             };
-            // Whoever went away asks again.
-            let _ = answer.send(stored);
+            let _ = answer.send(stored.map_err(not_stored));
         }
     }
 
@@ -239,10 +294,8 @@ impl Writer {
                    AND NOT EXISTS (SELECT FROM users WHERE users.platform = $1 AND users.user_id = came.user_id)
                  ORDER BY user_id
                  ON CONFLICT DO NOTHING
-             ), told AS (
-                 SELECT pg_notify('oracle_queued', '') FROM (SELECT FROM new_records LIMIT 1) AS any_new
              )
-             SELECT number AS "number!" FROM new_records LEFT JOIN told ON true"#,
+             SELECT number AS "number!" FROM new_records"#,
             self.platform.as_slice(),
             providers.as_slice() as &[&str],
             events.as_slice() as &[&str],
@@ -281,6 +334,9 @@ impl Writer {
         }
         let stored = self.decide(&mut transaction, incoming).await?;
         transaction.commit().await?;
+        if stored == Stored::Recorded {
+            self.ring();
+        }
         if let Stored::Conflict { number } = &stored {
             self.metrics.conflicts.inc();
             // For an operator. Neither the body nor the user is in it.
@@ -362,7 +418,6 @@ impl Writer {
             return Err(OracleError::Raced);
         };
         note(transaction, provider, event, body, id).await?;
-        sqlx::query!("SELECT pg_notify('oracle_queued', '')").fetch_one(&mut **transaction).await?;
         Ok(Stored::Recorded)
     }
 

@@ -35,6 +35,17 @@ async fn a_paid_order_is_stored_with_its_notice_and_queued_before_the_answer() {
 }
 
 #[tokio::test]
+async fn whoever_brings_records_onto_the_chain_is_told_of_new_ones() {
+    let oracle = Served::new().await;
+    let mut listener = sqlx::postgres::PgListener::connect_with(&oracle.pool).await.unwrap();
+    listener.listen(rebate_oracle::intake::QUEUED).await.unwrap();
+    for name in ["alipay payment", "alipay refund, a part"] {
+        assert_eq!(oracle.send("alipay", name).await.status(), StatusCode::OK);
+        tokio::time::timeout(std::time::Duration::from_secs(10), listener.recv()).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_same_notice_again_is_a_yes_and_nothing_new() {
     let oracle = Served::new().await;
     for _ in 0..3 {

@@ -10,5 +10,6 @@ mod intake;
 mod outbox;
 mod providers;
 mod served;
+mod settings;
 mod user_keys;
 mod webhooks;
