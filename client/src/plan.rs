@@ -197,8 +197,6 @@ impl Plan {
     }
 
     /// Finds out how many pages the days and shards of `payments` have, and opens nothing.
-
-    /// Finds out how many pages the days and shards of `payments` have, and opens nothing.
     ///
     /// # Errors
     /// What the chain answered.

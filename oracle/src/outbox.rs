@@ -169,7 +169,7 @@ struct Flight {
 /// What a group of records came to before it was sent.
 enum Attempt {
     /// A transaction that succeeds as things are now.
-    Ready(Flight),
+    Ready(Box<Flight>),
     /// It does not fit into a transaction.
     TooLarge,
     /// The program would refuse every record.
@@ -538,7 +538,7 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
             }
             let attempt = self.attempt(&group, &lifetime).await?;
             match attempt {
-                Attempt::Ready(flight) => made.push(flight),
+                Attempt::Ready(flight) => made.push(*flight),
                 Attempt::Refused(words) => {
                     // The word on records that were not sent: where one is said to be recorded, it was before.
                     fates.extend(self.fates(&group, words, None).await?);
@@ -775,7 +775,7 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
                     last_block_height: made.last_block_height,
                     records: group.to_vec(),
                 };
-                Attempt::Ready(Flight { submission, transaction: made.transaction, sent: Instant::now() })
+                Attempt::Ready(Box::new(Flight { submission, transaction: made.transaction, sent: Instant::now() }))
             }
             Err(error) => return self.trouble(group, error).await,
         };

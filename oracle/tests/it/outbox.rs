@@ -2,3 +2,6 @@
 
 mod chain;
 mod chaos;
+mod reconcile;
+mod signers;
+mod validator;

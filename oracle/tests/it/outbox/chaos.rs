@@ -204,7 +204,7 @@ fn number_of_link(seed: u64, at: u64) -> String {
     format!("link/{seed}/{at}")
 }
 
-fn encoded(record: &Record) -> Vec<u8> {
+pub fn encoded(record: &Record) -> Vec<u8> {
     let mut bytes = Vec::new();
     match record {
         Record::Payment(record) => message::Record::encode(record, &mut bytes),
@@ -215,7 +215,7 @@ fn encoded(record: &Record) -> Vec<u8> {
     bytes
 }
 
-async fn insert(pool: &PgPool, platform: &Pubkey, number: &str, record: &Record) {
+pub async fn insert(pool: &PgPool, platform: &Pubkey, number: &str, record: &Record) {
     let bytes = encoded(record);
     sqlx::query(
         "INSERT INTO records (platform, kind, number, order_hash, record, provider) VALUES ($1, $2, $3, $4, $5, 'test')",
@@ -422,13 +422,13 @@ async fn check(
         .map(|emitted| emitted.event)
         .filter(|event| event.platform() == world.addresses.platform.to_bytes())
         .collect();
-    let rows: Vec<(String, i16, Option<String>, Option<Vec<u8>>)> =
-        sqlx::query_as("SELECT number, state, reason, signature FROM records").fetch_all(pool).await.unwrap();
+    let rows: Vec<(String, i16, Option<String>)> =
+        sqlx::query_as("SELECT number, state, reason FROM records").fetch_all(pool).await.unwrap();
     assert_eq!(rows.len(), records.len());
     let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.0.clone(), row)).collect();
     for (number, record, expected) in records {
         let seed = plan.seed;
-        let (_, state, reason, _) = &rows[number];
+        let (_, state, reason) = &rows[number];
         let about =
             format!("round {seed}: {number} is in state {state} ({reason:?}), expected {expected:?}\n{plan:#?}");
         let meant = events.iter().filter(|event| record.is_meant_by(event)).count();
