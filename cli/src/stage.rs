@@ -68,8 +68,6 @@ pub struct Stage {
     pub rpc: Option<String>,
     /// The database's URL.
     pub database: String,
-    /// Connections to it.
-    pub pool: PgPool,
     /// The API's address, without a slash at the end.
     pub api: String,
     /// Stops the services.
@@ -122,7 +120,6 @@ impl Stage {
                 embedded: started.embedded,
                 cluster: started.cluster,
                 database,
-                pool,
                 api,
                 token,
                 services: Mutex::new(services),

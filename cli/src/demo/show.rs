@@ -218,7 +218,8 @@ impl Show {
             others => self.paint("31", &format!("{others} other differences")),
         };
         say!(
-            "  reconciled: {exported} orders in the provider's export, {recorded} on chain, {refused} refused, {text}"
+            "  reconciled: {exported} orders in the provider's export, {recorded} on chain, {refused} refused by the program; \
+             {text}"
         );
     }
 
