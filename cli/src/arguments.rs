@@ -47,8 +47,77 @@ pub enum Command {
     /// Show where an index stands, and let it go on.
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Compare the oracle's orders with the provider's and the chain's, try one again, and play notices.
+    #[command(subcommand)]
+    Oracle(OracleCommand),
     /// Measure what it costs and how fast it is.
     Bench(BenchArguments),
+}
+
+/// `rebate oracle`.
+#[derive(Debug, Subcommand)]
+pub enum OracleCommand {
+    /// Compare a provider's export with what is stored, and that with the chain; print the differences.
+    Reconcile {
+        /// The export, a CSV file whose first line names the columns.
+        export: PathBuf,
+        /// The platform's address.
+        #[arg(long, env = "REBATE_PLATFORM")]
+        platform: Pubkey,
+        /// The oracle's database.
+        #[arg(long, env = "ORACLE_DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+        /// A node.
+        #[arg(long, env = "REBATE_RPC", hide_env_values = true)]
+        rpc: String,
+        /// The column with the orders' numbers.
+        #[arg(long, default_value = "order")]
+        order_column: String,
+        /// The column with what was paid.
+        #[arg(long, default_value = "amount")]
+        amount_column: String,
+        /// Digits behind the point that make a minor unit: 2 where the export says 12.34.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=9))]
+        decimals: u32,
+        /// The provider whose export this is; then what is stored of it and not in the export is a difference too.
+        #[arg(long)]
+        provider: Option<String>,
+    },
+    /// Queue a refused or dead order again.
+    Retry {
+        /// Its number.
+        order: String,
+        /// The platform's address.
+        #[arg(long, env = "REBATE_PLATFORM")]
+        platform: Pubkey,
+        /// The oracle's database.
+        #[arg(long, env = "ORACLE_DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+    },
+    /// Play a provider's notices at a steady rate, and print how long the oracle took.
+    Load {
+        /// Where notices go: http://HOST/v1/callbacks/NAME, of a provider of the kind hmac.
+        #[arg(long)]
+        url: String,
+        /// The file with that provider's secret.
+        #[arg(long)]
+        secret_file: PathBuf,
+        /// Notices a second.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        /// For how many seconds.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        seconds: u32,
+        /// Of how many users, in turn.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+        users: u32,
+        /// The platform's currency.
+        #[arg(long, default_value = "CNY")]
+        currency: String,
+        /// The oracle's database: with it, the way to the chain is measured as well.
+        #[arg(long, env = "ORACLE_DATABASE_URL", hide_env_values = true)]
+        database_url: Option<String>,
+    },
 }
 
 /// `rebate index`.

@@ -17,6 +17,7 @@ use solana_program::{
     pubkey::Pubkey,
 };
 use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 use thiserror::Error;
 
@@ -169,6 +170,101 @@ pub trait Submit: ReadAccounts {
     async fn airdrop(&self, address: &Pubkey, lamports: u64) -> Result<(), SubmitError>;
 }
 
+/// A recent blockhash to build a transaction on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// The hash.
+    pub hash: Hash,
+    /// The height of the last block that a transaction built on it can be in.
+    pub last_block_height: u64,
+}
+
+/// What a transaction would come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Simulated {
+    /// Whether it would succeed.
+    pub ended: Result<(), SubmitError>,
+    /// What it logged.
+    pub logs: Vec<String>,
+    /// Compute units that it took.
+    pub units: u64,
+}
+
+/// What a node knows of a sent transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The slot of its block.
+    pub slot: u64,
+    /// Whether the block is confirmed; before that another fork can still decide otherwise.
+    pub is_confirmed: bool,
+}
+
+/// A transaction that is in a confirmed block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The slot of its block.
+    pub slot: u64,
+    /// Why it failed, if it did: then it changed nothing.
+    pub failed: Option<SubmitError>,
+    /// What it logged, where the node still has it.
+    pub logs: Vec<String>,
+    /// The transaction, for its events.
+    pub transaction: Transaction,
+}
+
+/// Sends transactions step by step, for who writes down each step before the next: any of them may be the last one that the
+/// process lives to do.
+#[async_trait]
+pub trait Dispatch: ReadEvidence {
+    /// The newest confirmed blockhash.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn lifetime(&self) -> Result<Lifetime, ChainError>;
+
+    /// The height of the newest confirmed block.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn block_height(&self) -> Result<u64, ChainError>;
+
+    /// Runs a transaction on the confirmed state and changes nothing; its signatures and its blockhash do not matter.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn simulate(&self, transaction: &VersionedTransaction) -> Result<Simulated, ChainError>;
+
+    /// Hands a transaction to the node, which passes it on and says nothing about what becomes of it. The same one may be
+    /// handed over again: it lands once.
+    ///
+    /// # Errors
+    /// [`ChainError`], which leaves open whether the node passed it on.
+    async fn send(&self, transaction: &VersionedTransaction) -> Result<(), ChainError>;
+
+    /// What became of transactions, at most 256, in the order asked for; `None` where the node knows of none. With `ever`,
+    /// the node looks further back than the last minutes.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn seen(&self, signatures: &[Signature], ever: bool) -> Result<Vec<Option<Seen>>, ChainError>;
+
+    /// How a transaction ended; `None` unless it is in a confirmed block that the node shows.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn ended(&self, signature: &Signature) -> Result<Option<Ended>, ChainError>;
+
+    /// What transactions of recent blocks that write to these accounts paid beyond the base fee, in millionths of a lamport
+    /// a compute unit.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    async fn recent_fees(&self, accounts: &[Pubkey]) -> Result<Vec<u64>, ChainError>;
+}
+
+/// How many signatures may be asked for at once.
+pub const SIGNATURES_AT_ONCE: usize = 256;
+
 /// A transaction that names an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mention {
@@ -213,10 +309,28 @@ pub trait ReadEvidence: ReadHistory {
 
 /// What a failed transaction comes to: the program's own error where it is one.
 fn failure(error: &TransactionError, instructions: &[Instruction], logs: Vec<String>) -> SubmitError {
+    failure_at(error, |index| instructions.get(index).map(|instruction| instruction.program_id), logs)
+}
+
+/// The same of a transaction as it is sent.
+fn failure_of(error: &TransactionError, transaction: &VersionedTransaction, logs: Vec<String>) -> SubmitError {
+    let message = &transaction.message;
+    let program = |index: usize| {
+        let instruction = message.instructions().get(index)?;
+        message.static_account_keys().get(usize::from(instruction.program_id_index)).copied()
+    };
+    failure_at(error, program, logs)
+}
+
+fn failure_at(
+    error: &TransactionError,
+    program: impl FnOnce(usize) -> Option<Pubkey>,
+    logs: Vec<String>,
+) -> SubmitError {
     let TransactionError::InstructionError(index, reason) = error else {
         return SubmitError::Failed { why: error.to_string(), logs };
     };
-    let program = instructions.get(usize::from(*index)).map(|instruction| instruction.program_id);
+    let program = program(usize::from(*index));
     match reason {
         InstructionError::Custom(code) if program == Some(PROGRAM) => {
             SubmitError::Refused { error: ProgramError { code: *code }, logs }

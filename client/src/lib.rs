@@ -13,6 +13,7 @@ pub mod history;
 pub mod instruction;
 pub mod merkle;
 pub mod oracle;
+pub mod plan;
 pub mod platform_id;
 pub mod proof;
 pub mod recorder;

@@ -5,13 +5,18 @@ pub mod api_key;
 pub mod database;
 pub mod deliveries;
 pub mod error;
+pub mod fees;
 pub mod http;
 pub mod intake;
+pub mod load;
 pub mod metrics;
 pub mod order;
+pub mod outbox;
 pub mod provider;
+pub mod reconcile;
 pub mod settings;
 mod signed;
+pub mod signer;
 mod state;
 pub mod user_key;
 

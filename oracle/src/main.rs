@@ -15,6 +15,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// Connections of the outbox: one listens, one holds the lock, the others ask.
+const OUTBOX_CONNECTIONS: u32 = 8;
+
 /// How often what is over is forgotten.
 const TIDY: Duration = Duration::from_secs(3_600);
 
@@ -56,10 +59,18 @@ async fn run(command: Command) -> anyhow::Result<()> {
 async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let settings = Settings::read(&arguments.settings.settings)?;
     let pool = database::connect(&arguments.database_url, settings.limits.connections).await?;
-    let (state, writers) = OracleState::new(&settings, pool.clone(), prometheus::Registry::new()).await?;
+    let registry = prometheus::Registry::new();
+    let (state, writers) = OracleState::new(&settings, pool.clone(), registry.clone()).await?;
     let token = CancellationToken::new();
     stop_on_signals(&token)?;
     let mut beside = JoinSet::new();
+    if let Some(outbox) = &settings.outbox {
+        // Connections of its own: the intake must not wait for the chain.
+        let pool = database::connect(&arguments.database_url, OUTBOX_CONNECTIONS).await?;
+        let outbox = outbox.outbox(pool, settings.platform, &registry)?;
+        let token = token.clone();
+        beside.spawn(async move { outbox.run(token).await });
+    }
     if let Some(webhook) = &settings.webhook {
         let deliveries = deliveries::Deliveries::new(webhook, pool.clone(), state.metrics().clone())?;
         let token = token.clone();

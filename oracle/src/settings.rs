@@ -1,6 +1,7 @@
 //! The settings, a TOML file. Secrets are not in it, but where they are: in a file or an environment variable.
 
 use crate::{
+    outbox::settings::OutboxSettings,
     provider::{
         FieldNames, InvalidKey, Provider, RsaKey,
         alipay::Alipay,
@@ -38,6 +39,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Who is told what became of records.
     pub webhook: Option<WebhookSettings>,
+    /// Where records go; without it they are stored and wait.
+    pub outbox: Option<OutboxSettings>,
     /// What bounds the work.
     #[serde(default)]
     pub limits: Limits,

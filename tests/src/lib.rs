@@ -5,6 +5,7 @@ pub mod beside;
 pub mod database;
 pub mod draw;
 pub mod platform;
+pub mod proxy;
 pub mod recomputed;
 pub mod sound;
 pub mod token;

@@ -3,8 +3,8 @@
 //! For tests and for a demonstration that needs no validator. There are no forks here: what is produced is final.
 
 use super::{
-    AccountAt, AccountsAt, ChainError, Landed, Mention, ReadAccounts, ReadEvidence, ReadHistory, Submit, SubmitError,
-    failure,
+    AccountAt, AccountsAt, ChainError, Dispatch, Ended, Landed, Lifetime, Mention, ReadAccounts, ReadEvidence,
+    ReadHistory, Seen, Simulated, Submit, SubmitError, failure, failure_of,
 };
 use crate::{
     address::PROGRAM,
@@ -51,6 +51,10 @@ struct State {
     blocks: Vec<Block>,
     /// What transactions were submitted with.
     submitted: HashMap<Signature, Vec<OuterInstruction>>,
+    /// How transactions ended, and the slots of their blocks.
+    ended: HashMap<Signature, (u64, Option<SubmitError>, Vec<String>)>,
+    /// In how many blocks after the one with its hash a transaction can be.
+    lifetime: u64,
     /// What the chain's clock shows instead of the machine's, Unix seconds.
     clock: Option<i64>,
 }
@@ -62,7 +66,9 @@ impl EmbeddedChain {
     /// [`LoadError`] if the file is not there or is no program.
     pub fn start(program: &Path) -> Result<Self, LoadError> {
         let failed = |why: String| LoadError { path: program.display().to_string(), why };
-        let mut svm = LiteSVM::new().with_transaction_history(0);
+        // Blockhashes are checked here: LiteSVM takes only the very last. So are signatures, since a simulation needs none.
+        let svm = LiteSVM::new().with_transaction_history(0).with_blockhash_check(false);
+        let mut svm = svm.with_sigverify(false);
         svm.add_program_from_file(PROGRAM, program).map_err(|error| failed(error.to_string()))?;
         // A key drawn at random makes every embedded chain another one, so that a database of an earlier one is
         // recognised.
@@ -76,7 +82,14 @@ impl EmbeddedChain {
             time: Some(machine_time()),
             transactions: Vec::new(),
         };
-        let state = State { svm, blocks: vec![genesis], submitted: HashMap::new(), clock: None };
+        let state = State {
+            svm,
+            blocks: vec![genesis],
+            submitted: HashMap::new(),
+            ended: HashMap::new(),
+            lifetime: LIFETIME,
+            clock: None,
+        };
         Ok(Self { state: Arc::new(Mutex::new(state)), tip: Arc::new(watch::Sender::new(0)) })
     }
 
@@ -90,6 +103,21 @@ impl EmbeddedChain {
     /// Stops the chain's clock at `now`, Unix seconds; `None` lets it follow the machine's again.
     pub fn set_clock(&self, now: Option<i64>) {
         self.lock().clock = now;
+    }
+
+    /// Lets transactions be in so many blocks after the one with their hash; 150 otherwise, as on a real chain.
+    pub fn set_lifetime(&self, blocks: u64) {
+        self.lock().lifetime = blocks;
+    }
+
+    /// Produces an empty block.
+    pub fn pass(&self) {
+        let mut state = self.lock();
+        state.svm.expire_blockhash();
+        let slot = state.tip().saturating_add(1);
+        state.push(slot, Vec::new());
+        drop(state);
+        self.tip.send_replace(slot);
     }
 
     /// Which chain this is.
@@ -130,7 +158,7 @@ impl EmbeddedChain {
         let message = VersionedMessage::Legacy(Message::new_with_blockhash(instructions, payer.as_ref(), &hash));
         let transaction = VersionedTransaction::try_new(message, signers)
             .map_err(|error| SubmitError::Unbuildable(error.to_string()))?;
-        let executed = state.produce(transaction, instructions);
+        let executed = state.produce(transaction);
         let tip = state.tip();
         drop(state);
         self.tip.send_replace(tip);
@@ -142,6 +170,12 @@ impl EmbeddedChain {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// For how many blocks a real chain takes a blockhash.
+const LIFETIME: u64 = 150;
+
+/// What a signature costs, in lamports.
+const FEE: u64 = 5_000;
 
 /// A transaction that succeeded, and its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,16 +202,39 @@ impl State {
         self.clock.unwrap_or_else(machine_time)
     }
 
-    fn produce(
-        &mut self,
-        transaction: VersionedTransaction,
-        instructions: &[Instruction],
-    ) -> Result<Executed, SubmitError> {
+    /// Makes the chain's clock show the slot that comes next and the time.
+    fn wind(&mut self) -> u64 {
         let (slot, now) = (self.tip().saturating_add(1), self.now());
         self.svm.warp_to_slot(slot);
         let mut clock: Clock = self.svm.get_sysvar();
         clock.unix_timestamp = now;
         self.svm.set_sysvar(&clock);
+        slot
+    }
+
+    /// Whether a node would put a transaction into a block: signed by all who must, recent, not seen before, its fee there.
+    fn is_taken(&self, transaction: &VersionedTransaction) -> bool {
+        let (message, keys) = (transaction.message.serialize(), transaction.message.static_account_keys());
+        let required = usize::from(transaction.message.header().num_required_signatures);
+        let mut signed = keys.iter().zip(&transaction.signatures);
+        let is_signed = transaction.signatures.len() == required
+            && signed.all(|(key, signature)| signature.verify(key.as_ref(), &message));
+        let lifetime = usize::try_from(self.lifetime).unwrap_or(usize::MAX);
+        let mut recent = self.blocks.iter().rev().take(lifetime);
+        let is_recent = recent.any(|block| block.hash == *transaction.message.recent_blockhash());
+        let is_new = transaction.signatures.first().is_some_and(|signature| !self.ended.contains_key(signature));
+        let payer = keys.first().and_then(|payer| self.svm.get_balance(payer)).unwrap_or_default();
+        is_signed && is_recent && is_new && payer >= FEE.saturating_mul(required as u64)
+    }
+
+    fn push(&mut self, slot: u64, transactions: Vec<Transaction>) {
+        let (parent_slot, parent_hash) = self.blocks.last().map(|block| (block.slot, block.hash)).unwrap_or_default();
+        let (hash, time) = (self.svm.latest_blockhash(), Some(self.now()));
+        self.blocks.push(Block { slot, hash, parent_slot, parent_hash, time, transactions });
+    }
+
+    fn produce(&mut self, transaction: VersionedTransaction) -> Result<Executed, SubmitError> {
+        let slot = self.wind();
 
         let accounts = transaction.message.static_account_keys().to_vec();
         let mut submitted: Vec<_> = transaction
@@ -193,7 +250,7 @@ impl State {
             .saturating_mul(64)
             .saturating_add(1)
             .saturating_add(transaction.message.serialize().len());
-        let result = self.svm.send_transaction(transaction);
+        let result = self.svm.send_transaction(transaction.clone());
         let (meta, failed) = match &result {
             Ok(meta) => (meta, false),
             Err(FailedTransactionMetadata { meta, .. }) => (meta, true),
@@ -214,22 +271,22 @@ impl State {
         let signature = meta.signature;
         self.submitted.insert(signature, submitted);
         self.svm.expire_blockhash();
-        let (parent_slot, parent_hash) = self.blocks.last().map(|block| (block.slot, block.hash)).unwrap_or_default();
-        self.blocks.push(Block {
-            slot,
-            hash: self.svm.latest_blockhash(),
-            parent_slot,
-            parent_hash,
-            time: Some(now),
-            transactions: vec![Transaction { signature, position: None, failed, accounts, inner }],
-        });
+        self.push(slot, vec![Transaction { signature, position: None, failed, accounts, inner }]);
+        let (reason, logs) = match &result {
+            Ok(meta) => (None, meta.logs.clone()),
+            Err(failed) => {
+                let logs = failed.meta.logs.clone();
+                (Some(failure_of(&failed.err, &transaction, logs.clone())), logs)
+            }
+        };
+        self.ended.insert(signature, (slot, reason, logs));
         match result {
             Ok(meta) => Ok(Executed {
                 landed: Landed { signature, slot: Some(slot), logs: meta.logs },
                 compute_units: meta.compute_units_consumed,
                 bytes,
             }),
-            Err(failed) => Err(failure(&failed.err, instructions, failed.meta.logs)),
+            Err(failed) => Err(failure_of(&failed.err, &transaction, failed.meta.logs)),
         }
     }
 }
@@ -311,5 +368,61 @@ impl Submit for EmbeddedChain {
             Ok(_) => Ok(()),
             Err(failed) => Err(failure(&failed.err, &[], failed.meta.logs)),
         }
+    }
+}
+
+/// There are no forks here, so that what is in a block is confirmed, and a block's height is its slot.
+#[async_trait]
+impl Dispatch for EmbeddedChain {
+    async fn lifetime(&self) -> Result<Lifetime, ChainError> {
+        let state = self.lock();
+        let hash = state.blocks.last().map(|block| block.hash).unwrap_or_default();
+        Ok(Lifetime { hash, last_block_height: state.tip().saturating_add(state.lifetime) })
+    }
+
+    async fn block_height(&self) -> Result<u64, ChainError> {
+        Ok(self.lock().tip())
+    }
+
+    async fn simulate(&self, transaction: &VersionedTransaction) -> Result<Simulated, ChainError> {
+        let mut state = self.lock();
+        state.wind();
+        let (ended, meta) = match state.svm.simulate_transaction(transaction.clone()) {
+            Ok(info) => (Ok(()), info.meta),
+            Err(failed) => {
+                let logs = failed.meta.logs.clone();
+                (Err(failure_of(&failed.err, transaction, logs)), failed.meta)
+            }
+        };
+        Ok(Simulated { ended, logs: meta.logs, units: meta.compute_units_consumed })
+    }
+
+    async fn send(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
+        let mut state = self.lock();
+        if !state.is_taken(transaction) {
+            return Ok(());
+        }
+        // How it ended is asked for later.
+        let _ = state.produce(transaction.clone());
+        let tip = state.tip();
+        drop(state);
+        self.tip.send_replace(tip);
+        Ok(())
+    }
+
+    async fn seen(&self, signatures: &[Signature], _ever: bool) -> Result<Vec<Option<Seen>>, ChainError> {
+        let state = self.lock();
+        let seen = |signature| state.ended.get(signature).map(|(slot, ..)| Seen { slot: *slot, is_confirmed: true });
+        Ok(signatures.iter().map(seen).collect())
+    }
+
+    async fn ended(&self, signature: &Signature) -> Result<Option<Ended>, ChainError> {
+        let Some((slot, failed, logs)) = self.lock().ended.get(signature).cloned() else { return Ok(None) };
+        let transaction = self.transaction(signature).await?;
+        Ok(transaction.map(|transaction| Ended { slot, failed, logs, transaction }))
+    }
+
+    async fn recent_fees(&self, _accounts: &[Pubkey]) -> Result<Vec<u64>, ChainError> {
+        Ok(Vec::new())
     }
 }

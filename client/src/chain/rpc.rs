@@ -3,8 +3,8 @@
 mod transaction;
 
 use super::{
-    AccountAt, AccountsAt, ChainError, Commitment, Landed, Mention, ReadAccounts, ReadEvidence, ReadHistory, Submit,
-    SubmitError, failure,
+    AccountAt, AccountsAt, ChainError, Commitment, Dispatch, Ended, Landed, Lifetime, Mention, ReadAccounts,
+    ReadEvidence, ReadHistory, Seen, Simulated, Submit, SubmitError, failure, failure_of,
 };
 use crate::block::{Transaction, WholeTransaction};
 use async_trait::async_trait;
@@ -14,7 +14,10 @@ use solana_client::{
     client_error::{ClientError, ClientErrorKind},
     nonblocking::rpc_client::RpcClient,
     rpc_client::GetConfirmedSignaturesForAddress2Config,
-    rpc_config::{RpcAccountInfoConfig, RpcBlockConfig, RpcSendTransactionConfig, RpcTransactionConfig},
+    rpc_config::{
+        RpcAccountInfoConfig, RpcBlockConfig, RpcSendTransactionConfig, RpcSimulateTransactionConfig,
+        RpcTransactionConfig,
+    },
     rpc_request::{RpcError, RpcResponseErrorData},
     rpc_response::RpcConfirmedTransactionStatusWithSignature,
 };
@@ -104,9 +107,17 @@ impl RpcChain {
         &self,
         signature: &Signature,
     ) -> Result<Option<EncodedConfirmedTransactionWithStatusMeta>, ChainError> {
+        self.encoded_at(signature, self.client.commitment()).await
+    }
+
+    async fn encoded_at(
+        &self,
+        signature: &Signature,
+        commitment: CommitmentConfig,
+    ) -> Result<Option<EncodedConfirmedTransactionWithStatusMeta>, ChainError> {
         let config = RpcTransactionConfig {
             encoding: Some(UiTransactionEncoding::Base64),
-            commitment: Some(self.client.commitment()),
+            commitment: Some(commitment),
             max_supported_transaction_version: Some(1),
         };
         let mut asked = 0u32;
@@ -334,6 +345,81 @@ impl Submit for RpcChain {
             sleep(LOOK).await;
         }
         Err(SubmitError::Unknown { signature, why: "the airdrop was not confirmed".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Dispatch for RpcChain {
+    async fn lifetime(&self) -> Result<Lifetime, ChainError> {
+        let confirmed = CommitmentConfig::confirmed();
+        let (hash, last_block_height) =
+            self.retrying(|| self.client.get_latest_blockhash_with_commitment(confirmed)).await?;
+        Ok(Lifetime { hash, last_block_height })
+    }
+
+    async fn block_height(&self) -> Result<u64, ChainError> {
+        let confirmed = CommitmentConfig::confirmed();
+        self.retrying(|| self.client.get_block_height_with_commitment(confirmed)).await
+    }
+
+    async fn simulate(&self, transaction: &VersionedTransaction) -> Result<Simulated, ChainError> {
+        let config = || RpcSimulateTransactionConfig {
+            replace_recent_blockhash: true,
+            commitment: Some(CommitmentConfig::confirmed()),
+            ..RpcSimulateTransactionConfig::default()
+        };
+        let answer = self
+            .retrying(|| async { self.client.simulate_transaction_with_config(transaction, config()).await })
+            .await?
+            .value;
+        let logs = answer.logs.unwrap_or_default();
+        let failed = answer.err.map(|error| failure_of(&TransactionError::from(error), transaction, logs.clone()));
+        Ok(Simulated { ended: failed.map_or(Ok(()), Err), logs, units: answer.units_consumed.unwrap_or_default() })
+    }
+
+    async fn send(&self, transaction: &VersionedTransaction) -> Result<(), ChainError> {
+        let config = RpcSendTransactionConfig { skip_preflight: true, ..RpcSendTransactionConfig::default() };
+        let sent = self.client.send_transaction_with_config(transaction, config).await;
+        sent.map(|_| ()).map_err(|error| self.unreachable(&error))
+    }
+
+    async fn seen(&self, signatures: &[Signature], ever: bool) -> Result<Vec<Option<Seen>>, ChainError> {
+        let ask = || async {
+            match ever {
+                true => self.client.get_signature_statuses_with_history(signatures).await,
+                false => self.client.get_signature_statuses(signatures).await,
+            }
+        };
+        let statuses = self.retrying(ask).await?.value;
+        if statuses.len() != signatures.len() {
+            let (found, asked) = (statuses.len(), signatures.len());
+            let what = format!("with {found} transactions where {asked} were asked for");
+            return Err(ChainError::Unusable { node: self.node.clone(), what });
+        }
+        let confirmed = CommitmentConfig::confirmed();
+        let seen = statuses.into_iter().map(|status| {
+            let status = status?;
+            Some(Seen { slot: status.slot, is_confirmed: status.satisfies_commitment(confirmed) })
+        });
+        Ok(seen.collect())
+    }
+
+    async fn ended(&self, signature: &Signature) -> Result<Option<Ended>, ChainError> {
+        let Some(found) = self.encoded_at(signature, CommitmentConfig::confirmed()).await? else { return Ok(None) };
+        let unusable = |why: &str| self.unusable(signature, why);
+        let sent = found.transaction.transaction.decode().ok_or_else(|| unusable("cannot be read"))?;
+        let meta = found.transaction.meta.as_ref().ok_or_else(|| unusable("has no meta"))?;
+        let logs: Vec<String> = Option::from(meta.log_messages.clone()).unwrap_or_default();
+        let error = meta.err.clone().map(TransactionError::from);
+        let failed = error.map(|error| failure_of(&error, &sent, logs.clone()));
+        let slot = found.slot;
+        let transaction = transaction::of(found.transaction).map_err(|why| unusable(&why))?;
+        Ok(Some(Ended { slot, failed, logs, transaction }))
+    }
+
+    async fn recent_fees(&self, accounts: &[Pubkey]) -> Result<Vec<u64>, ChainError> {
+        let fees = self.retrying(|| self.client.get_recent_prioritization_fees(accounts)).await?;
+        Ok(fees.into_iter().map(|fee| fee.prioritization_fee).collect())
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::{
     database::Database,
     kinds::chain_of_everything,
-    proxy::{Fate, Proxy},
     source::{Script, index, index_with},
 };
 use rebate_client::chain::Commitment;
 use rebate_indexer::{Options, source::BlockRef, stretch::Stretch, write::Writer};
+use rebate_tests::proxy::{Fate, Proxy};
 use sqlx::postgres::PgPoolOptions;
 use std::sync::{
     Arc,
@@ -17,9 +17,9 @@ use std::sync::{
 /// Indexes with one request that has another fate; false if the work was over before it came.
 async fn index_with_cut(database: &Database, at: u32, fate: Fate) -> bool {
     database.clear().await;
-    let (proxy, broken) = Proxy::that_cuts(database, at, fate).await;
+    let (proxy, broken) = Proxy::that_cuts(database.options(), at, fate).await;
     let options = Options { blocks_at_once: 1, ..Options::default() };
-    index_with(proxy.pool(database), Script::of(&chain_of_everything()), options).await.unwrap();
+    index_with(proxy.pool(2), Script::of(&chain_of_everything()), options).await.unwrap();
     assert!(proxy.requests() > 60, "only {} requests came through the proxy", proxy.requests());
     broken.load(Ordering::SeqCst)
 }
@@ -102,8 +102,8 @@ async fn a_kill_while_blocks_are_provisional_leaves_what_was_before_or_what_come
                     }
                     _ => {}
                 }
-                let (proxy, was_broken) = Proxy::that_cuts(&database, at, fate).await;
-                let broken = Writer::new(proxy.pool(&database), chain.genesis_hash(), Commitment::Confirmed);
+                let (proxy, was_broken) = Proxy::that_cuts(database.options(), at, fate).await;
+                let broken = Writer::new(proxy.pool(2), chain.genesis_hash(), Commitment::Confirmed);
                 let failed = match step {
                     Step::Write => broken.write_provisional(&stretch(last - 1, last)).await.is_err(),
                     Step::Revert => broken.revert(&tip).await.is_err(),

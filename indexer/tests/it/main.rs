@@ -13,7 +13,6 @@ mod kinds;
 mod months;
 mod node;
 mod provisional;
-mod proxy;
 mod reading;
 mod rpc;
 mod schema;

@@ -7,6 +7,7 @@ mod direct;
 mod faults;
 mod fixtures;
 mod intake;
+mod outbox;
 mod providers;
 mod served;
 mod settings;

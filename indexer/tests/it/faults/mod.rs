@@ -8,17 +8,17 @@
 mod node;
 mod world;
 
-use crate::{
-    database::Database,
-    proxy::{Fate, Proxy},
-};
+use crate::database::Database;
 use node::{Habits, Node};
 use prometheus::Registry;
 use rebate_client::chain::Commitment;
 use rebate_indexer::{
     IndexError, Indexer, Options, database::DatabaseError, source::rpc::RpcSource, write::WriteError,
 };
-use rebate_tests::draw::Draw;
+use rebate_tests::{
+    draw::Draw,
+    proxy::{Fate, Proxy},
+};
 use std::{
     env,
     sync::{
@@ -146,7 +146,7 @@ async fn write(
             *fate
         }
     };
-    let proxy = Proxy::new(database, judge).await;
+    let proxy = Proxy::new(database.options(), judge).await;
     let away = proxy.away();
     let absence = async {
         going.notified().await;
@@ -159,7 +159,7 @@ async fn write(
     let processes = async {
         while !over.is_cancelled() {
             let source = RpcSource::new(url, plan.commitment, Duration::from_millis(5)).unwrap();
-            let pool = proxy.pool(database);
+            let pool = proxy.pool(2);
             let indexer = Indexer::new(pool, Arc::new(source), plan.options, &Registry::new()).unwrap();
             let reverts = indexer.metrics().reverts.clone();
             tokio::select! {

@@ -1,6 +1,7 @@
-//! Stands between the indexer and Postgres, message by message, and breaks connections where a test says so.
+//! Stands between a process and Postgres, message by message, and breaks connections where a test says so.
 
-use crate::database::Database;
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::{
@@ -29,19 +30,21 @@ type Judge = Arc<dyn Fn(u32) -> Fate + Send + Sync>;
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Stands between an indexer and Postgres.
+/// Stands between a process and one database of the Postgres that `DATABASE_URL` names.
 pub struct Proxy {
+    database: PgConnectOptions,
     port: u16,
     requests: Arc<AtomicU32>,
     away: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    pub async fn new(database: &Database, judge: impl Fn(u32) -> Fate + Send + Sync + 'static) -> Self {
+    /// One that asks `judge` about each request.
+    pub async fn new(database: PgConnectOptions, judge: impl Fn(u32) -> Fate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (requests, away) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
-        let (server, judge) = (database.options(), Arc::new(judge) as Judge);
+        let (server, judge) = (database.clone(), Arc::new(judge) as Judge);
         let (counter, is_away) = (Arc::clone(&requests), Arc::clone(&away));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -54,11 +57,11 @@ impl Proxy {
                 }
             }
         });
-        Self { port, requests, away }
+        Self { database, port, requests, away }
     }
 
     /// One that breaks a connection at one request. Also says whether it has.
-    pub async fn that_cuts(database: &Database, at: u32, fate: Fate) -> (Self, Arc<AtomicBool>) {
+    pub async fn that_cuts(database: PgConnectOptions, at: u32, fate: Fate) -> (Self, Arc<AtomicBool>) {
         let broken = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&broken);
         let is_cut = move |request| request == at && !flag.swap(true, Ordering::SeqCst);
@@ -76,13 +79,13 @@ impl Proxy {
         Arc::clone(&self.away)
     }
 
-    /// Connections through it.
-    pub fn pool(&self, database: &Database) -> PgPool {
-        PgPoolOptions::new().max_connections(2).connect_lazy(&self.url(database)).unwrap()
+    /// At most so many connections through it.
+    pub fn pool(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new().max_connections(connections).connect_lazy(&self.url()).unwrap()
     }
 
     /// The URL of the database behind it.
-    fn url(&self, database: &Database) -> String {
+    pub fn url(&self) -> String {
         let mut url = url::Url::parse(&std::env::var("DATABASE_URL").unwrap()).unwrap();
         let others: Vec<(String, String)> = url
             .query_pairs()
@@ -91,10 +94,10 @@ impl Proxy {
             .collect();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(self.port)).unwrap();
-        url.set_path(database.options().get_database().unwrap());
+        url.set_path(self.database.get_database().unwrap());
         url.query_pairs_mut().clear().extend_pairs(others).append_pair("sslmode", "disable");
         if url.username().is_empty() {
-            url.query_pairs_mut().append_pair("user", database.options().get_username());
+            url.query_pairs_mut().append_pair("user", self.database.get_username());
         }
         url.into()
     }

@@ -1,0 +1,175 @@
+//! Makes transactions: their compute budget by simulation, their priority fee by what others pay, the payer's signature.
+
+use crate::{
+    fees::{FeePolicy, MOST_UNITS, limit},
+    signer::{Sign, SignError},
+};
+use rebate_client::{
+    Pubkey,
+    chain::{ChainError, Dispatch, Ended, Lifetime, SubmitError},
+};
+use solana_compute_budget_interface::ComputeBudgetInstruction;
+use solana_message::{Message, VersionedMessage};
+use solana_program::instruction::Instruction;
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
+use std::{sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+/// For how long recent fees are not asked for again.
+const FEES_HOLD: Duration = Duration::from_secs(10);
+
+/// Why a transaction was not made or did not succeed.
+#[derive(Debug, Error)]
+pub enum SendError {
+    /// It would fail, or did.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The payer's key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// It has more bytes than a transaction can have.
+    #[error("the transaction is too large")]
+    TooLarge,
+    /// It was sent again and again until its blockhash had expired.
+    #[error("the transaction did not land before its blockhash expired; it is built anew")]
+    Expired,
+}
+
+impl From<ChainError> for SendError {
+    fn from(error: ChainError) -> Self {
+        Self::Submit(error.into())
+    }
+}
+
+/// A signed transaction.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// By which the chain knows it.
+    pub signature: Signature,
+    /// The transaction.
+    pub transaction: VersionedTransaction,
+    /// The height of the last block that it can be in.
+    pub last_block_height: u64,
+}
+
+/// Makes transactions and sends them.
+#[derive(Clone)]
+pub struct Sender<C> {
+    chain: C,
+    payer: Arc<dyn Sign>,
+    policy: FeePolicy,
+    /// Accounts that every transaction writes to: what others pay for them is what counts.
+    contended: Vec<Pubkey>,
+    look: Duration,
+    resend: Duration,
+    price: Arc<Mutex<Option<(Instant, u64)>>>,
+}
+
+impl<C: Dispatch> Sender<C> {
+    /// Transactions that `payer` pays for; sent ones are looked for every `look` and sent again every `resend`.
+    pub fn new(
+        chain: C,
+        payer: Arc<dyn Sign>,
+        policy: FeePolicy,
+        contended: Vec<Pubkey>,
+        look: Duration,
+        resend: Duration,
+    ) -> Self {
+        Self { chain, payer, policy, contended, look, resend, price: Arc::default() }
+    }
+
+    /// Who pays.
+    pub fn payer(&self) -> Pubkey {
+        self.payer.key()
+    }
+
+    /// The instructions with a compute budget before them.
+    fn budgeted(instructions: &[Instruction], units: u32, price: u64) -> Vec<Instruction> {
+        let mut all = vec![ComputeBudgetInstruction::set_compute_unit_limit(units)];
+        if price > 0 {
+            all.push(ComputeBudgetInstruction::set_compute_unit_price(price));
+        }
+        all.extend_from_slice(instructions);
+        all
+    }
+
+    /// With the compute budget that they will have, as far as their size on the wire goes.
+    pub fn sized(instructions: &[Instruction]) -> Vec<Instruction> {
+        Self::budgeted(instructions, MOST_UNITS, 1)
+    }
+
+    async fn price(&self) -> Result<u64, ChainError> {
+        let mut price = self.price.lock().await;
+        if let Some((_, known)) = price.filter(|(asked, _)| asked.elapsed() < FEES_HOLD) {
+            return Ok(known);
+        }
+        let now = self.policy.price(&self.chain.recent_fees(&self.contended).await?);
+        *price = Some((Instant::now(), now));
+        Ok(now)
+    }
+
+    fn message(&self, instructions: &[Instruction], lifetime: &Lifetime) -> VersionedMessage {
+        VersionedMessage::Legacy(Message::new_with_blockhash(instructions, Some(&self.payer.key()), &lifetime.hash))
+    }
+
+    /// A signed transaction that succeeds as things are now, and what it would log.
+    ///
+    /// # Errors
+    /// [`SendError`]; it was not sent.
+    pub async fn make(
+        &self,
+        instructions: &[Instruction],
+        lifetime: &Lifetime,
+    ) -> Result<(Made, Vec<String>), SendError> {
+        let price = self.price().await?;
+        let unsigned = VersionedTransaction {
+            signatures: vec![Signature::default()],
+            message: self.message(&Self::budgeted(instructions, MOST_UNITS, price), lifetime),
+        };
+        let simulated = self.chain.simulate(&unsigned).await?;
+        simulated.ended?;
+        let message = self.message(&Self::budgeted(instructions, limit(simulated.units), price), lifetime);
+        let signature = self.payer.sign(&message.serialize()).await?;
+        let transaction = VersionedTransaction { signatures: vec![signature], message };
+        Ok((Made { signature, transaction, last_block_height: lifetime.last_block_height }, simulated.logs))
+    }
+
+    /// Makes and sends what need not be written down before, since doing it twice does no harm, and waits until it is in a
+    /// confirmed block.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn deliver(&self, instructions: &[Instruction]) -> Result<Ended, SendError> {
+        let lifetime = self.chain.lifetime().await?;
+        let (made, _) = self.make(instructions, &lifetime).await?;
+        self.chain.send(&made.transaction).await?;
+        let mut sent = Instant::now();
+        loop {
+            let height = self.chain.block_height().await?;
+            let is_over = height > made.last_block_height;
+            let seen = self.chain.seen(&[made.signature], is_over).await?.pop().flatten();
+            match seen {
+                Some(seen) if seen.is_confirmed => {
+                    if let Some(ended) = self.chain.ended(&made.signature).await? {
+                        return match ended.failed {
+                            Some(failed) => Err(failed.into()),
+                            None => Ok(ended),
+                        };
+                    }
+                }
+                None if is_over => return Err(SendError::Expired),
+                _ => {}
+            }
+            if sent.elapsed() >= self.resend {
+                sent = Instant::now();
+                self.chain.send(&made.transaction).await?;
+            }
+            sleep(self.look).await;
+        }
+    }
+}

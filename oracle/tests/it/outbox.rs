@@ -1,0 +1,7 @@
+//! The outbox on a chain inside the process and a real Postgres.
+
+mod chain;
+mod chaos;
+mod reconcile;
+mod signers;
+mod validator;

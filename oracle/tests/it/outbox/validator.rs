@@ -1,0 +1,184 @@
+//! The outbox on a real validator.
+
+use super::chaos::{encoded, insert};
+use prometheus::Registry;
+use rebate_client::{
+    address::{Addresses, PROGRAM},
+    block::Transaction,
+    chain::{Commitment, ReadAccounts, ReadHistory, Submit, rpc::RpcChain},
+    instruction, platform_id,
+};
+use rebate_core::{
+    payment::Payment,
+    refund::Refund,
+    units::{Amount, OrderHash, Timestamp},
+};
+use rebate_local::validator::LocalValidator;
+use rebate_oracle::{
+    outbox::{Options, Outbox, metrics::Metrics, record::Record},
+    signer::LocalKey,
+};
+use rebate_tests::{artifacts, database::TestDatabase, platform::settings};
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use sqlx::PgPool;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A way to the validator that can be closed: what is under way breaks, what comes is turned away.
+async fn way(to: &str) -> (String, Arc<AtomicBool>) {
+    let to = to.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let closed = Arc::new(AtomicBool::new(false));
+    let is_closed = Arc::clone(&closed);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (to, is_closed) = (to.clone(), Arc::clone(&is_closed));
+            tokio::spawn(async move {
+                let Ok(mut node) = TcpStream::connect(to).await else { return };
+                let closing = async {
+                    while !is_closed.load(Ordering::SeqCst) {
+                        sleep(Duration::from_millis(5)).await;
+                    }
+                };
+                tokio::select! {
+                    _ = copy_bidirectional(&mut client, &mut node) => {}
+                    () = closing => {}
+                }
+            });
+        }
+    });
+    (url, closed)
+}
+
+async fn open(pool: &PgPool) -> i64 {
+    let count = "SELECT (SELECT count(*) FROM records WHERE state IN (1, 2)) + (SELECT count(*) FROM submissions)";
+    sqlx::query_scalar(count).fetch_one(pool).await.unwrap()
+}
+
+async fn through(pool: &PgPool) {
+    let begun = Instant::now();
+    while open(pool).await > 0 {
+        assert!(begun.elapsed() < PATIENCE, "not through: {} left", open(pool).await);
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_validator_every_order_is_recorded_once_though_it_is_down_the_oracle_killed_and_its_database_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, program) = (folder.path().to_owned(), artifacts::program());
+    let start = move || LocalValidator::start(&dir, &PROGRAM.to_string(), &program);
+    let validator = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+    let chain = RpcChain::new(&validator.rpc_url(), Commitment::Confirmed);
+    let (payer, admin, pauser, oracle) = (Keypair::new(), Keypair::new(), Keypair::new(), Keypair::new());
+    for key in [&payer, &admin] {
+        chain.airdrop(&key.pubkey(), 100_000_000_000).await.unwrap();
+    }
+    let addresses = Addresses::of(1);
+    let settings = settings(1, &admin.pubkey(), &pauser.pubkey());
+    let create = instruction::create_platform(&payer.pubkey(), &settings);
+    chain.submit(&[create], &[&payer]).await.unwrap();
+    let (always, key) = (Timestamp(0), oracle.pubkey());
+    let register = instruction::register_oracle_key(&admin.pubkey(), &addresses, &key, always, always);
+    chain.submit(&[register], &[&admin]).await.unwrap();
+    let now = chain.now().await.unwrap();
+
+    let database = TestDatabase::of_oracle().await.unwrap();
+    let pool = database.pool();
+    let mut records = Vec::new();
+    for at in 0..24u64 {
+        let number = format!("V{at}");
+        let payment = Payment {
+            order: OrderHash::of(&number),
+            user: platform_id::unkeyed_user(&format!("user {}", at % 9)),
+            amount: Amount(1_000 + at),
+            paid_at: Timestamp(now),
+            ..Payment::default()
+        };
+        records.push((number, Record::Payment(payment)));
+    }
+    let number = "V-refund".to_owned();
+    let (order, of) = (OrderHash::of(&number), OrderHash::of("V3"));
+    records.push((number, Record::Refund(Refund { order, of, amount: Amount(500), paid_at: Timestamp(now) })));
+    for (number, record) in &records {
+        assert!(!encoded(record).is_empty());
+        insert(pool, &addresses.platform, number, record).await;
+    }
+
+    let (url, closed) = way(&validator.rpc_url()).await;
+    let over = CancellationToken::new();
+    let process = || -> JoinHandle<()> {
+        let outbox = Outbox::new(
+            sqlx::postgres::PgPoolOptions::new().max_connections(6).connect_lazy(&database.url()).unwrap(),
+            RpcChain::new(&url, Commitment::Confirmed),
+            Arc::new(LocalKey::new(oracle.insecure_clone())),
+            Arc::new(LocalKey::new(payer.insecure_clone())),
+            addresses.platform,
+            Options { hold: Duration::from_millis(300), ..Options::default() },
+            Metrics::new(&Registry::new()).unwrap(),
+        );
+        let over = over.clone();
+        tokio::spawn(async move { outbox.run(over).await })
+    };
+    let killed = process();
+    let begun = Instant::now();
+    while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM submissions").fetch_one(pool).await.unwrap() == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nothing is sent");
+        sleep(Duration::from_millis(2)).await;
+    }
+    killed.abort();
+    let killed = process();
+    sleep(Duration::from_millis(400)).await;
+    closed.store(true, Ordering::SeqCst);
+    sleep(Duration::from_secs(3)).await;
+    killed.abort();
+    let killed = process();
+    closed.store(false, Ordering::SeqCst);
+    through(pool).await;
+    killed.abort();
+    let _ = killed.await;
+
+    // Yesterday's backup: everything came, nothing was sent yet.
+    let restore = "BEGIN; TRUNCATE submissions;
+        UPDATE records SET state = 1, reason = NULL, signature = NULL, slot = NULL, attempts = 0, not_before = NULL; COMMIT";
+    sqlx::raw_sql(restore).execute(pool).await.unwrap();
+    let last = process();
+    through(pool).await;
+    over.cancel();
+    last.await.unwrap();
+
+    let rows: Vec<(String, i16, Option<String>)> =
+        sqlx::query_as("SELECT number, state, reason FROM records WHERE state <> 3").fetch_all(pool).await.unwrap();
+    assert_eq!(rows, []);
+    let mut events = Vec::new();
+    let mut before = None;
+    loop {
+        let page = chain.mentions(&addresses.journal, before.as_ref()).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.signature);
+        for mention in page.iter().filter(|mention| !mention.failed) {
+            let transaction: Transaction = chain.transaction(&mention.signature).await.unwrap().unwrap();
+            events.extend(transaction.events().unwrap());
+        }
+    }
+    for (number, record) in &records {
+        let times = events.iter().filter(|emitted| record.is_recorded_by(&emitted.event)).count();
+        assert_eq!(times, 1, "{number} is on chain {times} times");
+    }
+}
