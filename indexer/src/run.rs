@@ -19,16 +19,17 @@ use sqlx::PgPool;
 use std::{
     future::{Future, pending},
     mem::replace,
+    panic::resume_unwind,
     sync::Arc,
     time::Duration,
 };
 use time::OffsetDateTime;
 use tokio::{
-    join, select,
+    join, select, spawn,
     sync::mpsc::{Receiver, Sender, channel},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 /// How often the source is asked for its tip while catching up; it costs a question.
@@ -255,8 +256,10 @@ impl Indexer {
         });
         let (blocks_out, blocks_in) = channel(self.options.ahead.max(1));
         let (stretches_out, stretches_in) = channel(1);
+        // On a thread of its own, since decoding keeps one busy.
+        let put_together = AbortOnDropHandle::new(spawn(put_together(self.options, after, blocks_in, stretches_out)));
         let upstream = async {
-            join!(
+            let ((), put_together) = join!(
                 async {
                     if let Some(Err(error)) = unless(token, self.read(writer, after, &blocks_out)).await {
                         // If nobody takes it, the writer failed and says why.
@@ -264,8 +267,13 @@ impl Indexer {
                     }
                     drop(blocks_out);
                 },
-                self.put_together(after, blocks_in, stretches_out),
+                put_together,
             );
+            if let Err(ended) = put_together
+                && let Ok(panic) = ended.try_into_panic()
+            {
+                resume_unwind(panic);
+            }
             // The writer has the last word.
             pending().await
         };
@@ -355,42 +363,6 @@ impl Indexer {
         Ok(())
     }
 
-    /// Puts blocks together while the writer is busy; a writer that waits gets what there is.
-    async fn put_together(
-        &self,
-        after: Option<BlockRef>,
-        mut blocks: Receiver<Result<Block, IndexError>>,
-        out: Sender<Result<Stretch, IndexError>>,
-    ) {
-        let mut stretch = Stretch::after(after);
-        loop {
-            let is_full = stretch.blocks() >= self.options.blocks_at_once
-                || stretch.events().len() >= self.options.events_at_once;
-            select! {
-                biased;
-                block = blocks.recv(), if !is_full => {
-                    let Some(block) = block else { break };
-                    if let Err(error) = block.and_then(|block| Ok(stretch.push(&block)?)) {
-                        // In this order: what came before is written all the same.
-                        if send(&out, &mut stretch).await {
-                            let _ = out.send(Err(error)).await;
-                        }
-                        return;
-                    }
-                }
-                permit = out.reserve(), if stretch.blocks() > 0 => match permit {
-                    Ok(permit) => {
-                        let next = Stretch::after(stretch.end());
-                        permit.send(Ok(replace(&mut stretch, next)));
-                    }
-                    // The writer failed and says why.
-                    Err(_) => return,
-                },
-            }
-        }
-        send(&out, &mut stretch).await;
-    }
-
     async fn write(
         &self,
         writer: &Writer,
@@ -454,6 +426,41 @@ impl Indexer {
         let failed = || self.metrics.retries.with_label_values(&[DATABASE]).inc();
         until_it_answers(patience, DatabaseError::is_temporary, failed, call).await
     }
+}
+
+/// Puts blocks together while the writer is busy; a writer that waits gets what there is.
+async fn put_together(
+    options: Options,
+    after: Option<BlockRef>,
+    mut blocks: Receiver<Result<Block, IndexError>>,
+    out: Sender<Result<Stretch, IndexError>>,
+) {
+    let mut stretch = Stretch::after(after);
+    loop {
+        let is_full = stretch.blocks() >= options.blocks_at_once || stretch.events().len() >= options.events_at_once;
+        select! {
+            biased;
+            block = blocks.recv(), if !is_full => {
+                let Some(block) = block else { break };
+                if let Err(error) = block.and_then(|block| Ok(stretch.push(&block)?)) {
+                    // In this order: what came before is written all the same.
+                    if send(&out, &mut stretch).await {
+                        let _ = out.send(Err(error)).await;
+                    }
+                    return;
+                }
+            }
+            permit = out.reserve(), if stretch.blocks() > 0 => match permit {
+                Ok(permit) => {
+                    let next = Stretch::after(stretch.end());
+                    permit.send(Ok(replace(&mut stretch, next)));
+                }
+                // The writer failed and says why.
+                Err(_) => return,
+            },
+        }
+    }
+    send(&out, &mut stretch).await;
 }
 
 /// How following the chain ended.

@@ -70,9 +70,16 @@ impl Turn {
     }
 
     /// Hands it over at once, rather than when Postgres notices that the connection ended.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
+        let handed_over = async {
+            // Closing alone would do, a moment later: Postgres ends the session after it has said goodbye.
+            sqlx::query_scalar!(r#"SELECT pg_advisory_unlock($1) AS "unlocked!""#, LOCK)
+                .fetch_one(&mut self.connection)
+                .await?;
+            self.connection.close().await
+        };
         // Nothing follows from its failing: then the connection is gone already.
-        let _ = timeout(ANSWERS_WITHIN, self.connection.close()).await;
+        let _ = timeout(ANSWERS_WITHIN, handed_over).await;
     }
 }
 

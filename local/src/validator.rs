@@ -11,6 +11,7 @@
 //! ```
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
@@ -81,7 +82,7 @@ pub struct LocalValidator {
     // In this order: the folder goes after the process that writes into it.
     process: Process,
     home: Home,
-    rpc_port: u16,
+    ports: Ports,
 }
 
 impl LocalValidator {
@@ -101,17 +102,31 @@ impl LocalValidator {
         let home = Home::make(dir)?;
         let mut starts = 1;
         loop {
-            match Process::start(&home, address, so) {
-                Ok((process, rpc_port)) => return Ok(Self { process, home, rpc_port }),
+            let ports = Ports::find().map_err(LocalValidatorError::system("find free ports"))?;
+            let new = ["--reset", "--bpf-program", address].map(OsStr::new);
+            match Process::start(&home, ports, new.into_iter().chain([so.as_os_str()])) {
+                Ok(process) => return Ok(Self { process, home, ports }),
                 Err(error) if error.is_a_taken_port() && starts < STARTS => starts += 1,
                 Err(error) => return Err(error),
             }
         }
     }
 
+    /// Kills it, as a power cut would, and starts it again where it was, with the chain it had.
+    ///
+    /// Blocks until it answers, some seconds.
+    ///
+    /// # Errors
+    /// [`LocalValidatorError`]; then there is none any more.
+    pub fn restart(&mut self) -> Result<(), LocalValidatorError> {
+        self.process.end();
+        self.process = Process::start(&self.home, self.ports, [])?;
+        Ok(())
+    }
+
     /// The address of its JSON-RPC.
     pub fn rpc_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.rpc_port)
+        format!("http://127.0.0.1:{}", self.ports.rpc)
     }
 
     /// The number of its process.
@@ -214,20 +229,22 @@ struct Process {
 }
 
 impl Process {
-    /// Starts it and waits until it answers; also says on which port.
-    fn start(home: &Home, address: &str, so: &Path) -> Result<(Self, u16), LocalValidatorError> {
+    /// Starts it and waits until it answers. Unless `arguments` ask for a new ledger, it goes on with the one in its folder.
+    fn start<'a>(
+        home: &Home,
+        ports: Ports,
+        arguments: impl IntoIterator<Item = &'a OsStr>,
+    ) -> Result<Self, LocalValidatorError> {
         let log = home.output();
         let written = || LocalValidatorError::system(format!("write {}", log.display()));
         let output = File::create(&log).map_err(written())?;
         let errors = output.try_clone().map_err(written())?;
-        let ports = Ports::find().map_err(LocalValidatorError::system("find free ports"))?;
         let child = Command::new("solana-test-validator")
             .arg("--ledger")
             .arg(home.path.join("ledger"))
-            .args(["--reset", "--quiet", "--bind-address", "127.0.0.1"])
+            .args(["--quiet", "--bind-address", "127.0.0.1"])
             .args(ports.arguments())
-            .args(["--bpf-program", address])
-            .arg(so)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -251,7 +268,7 @@ impl Process {
             .map_err(LocalValidatorError::system("start what watches solana-test-validator"))?;
         process.watchdog = Some(watchdog);
         process.wait_until_it_answers(home, ports.rpc)?;
-        Ok((process, ports.rpc))
+        Ok(process)
     }
 
     fn check(&mut self, home: &Home) -> Result<(), LocalValidatorError> {
@@ -279,18 +296,23 @@ impl Process {
             sleep(LOOK);
         }
     }
-}
 
-impl Drop for Process {
-    fn drop(&mut self) {
+    /// Kills it and waits until it is gone.
+    fn end(&mut self) {
         // Either may have ended by itself; there is nobody left to tell. The watchdog goes before the validator's number
         // is free for another process.
         let _ = self.child.kill();
-        if let Some(watchdog) = &mut self.watchdog {
+        if let Some(mut watchdog) = self.watchdog.take() {
             let _ = watchdog.kill();
             let _ = watchdog.wait();
         }
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

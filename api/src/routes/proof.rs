@@ -76,9 +76,10 @@ pub(crate) async fn of_order(
 ) -> Result<Answer<OrderProof>, Problem> {
     let order = named.hash(&name)?;
     let platform = snapshot.platform(of).await?;
+    // The sum keeps Postgres from going through the journal for the first payment: the index by order has no order of its own.
     let recorded = sqlx::query!(
         r#"WITH recorded AS MATERIALIZED (SELECT coalesce(
-               (SELECT min(journal_index) FROM payments WHERE platform = $1 AND order_hash = $2),
+               (SELECT min(journal_index + 0) FROM payments WHERE platform = $1 AND order_hash = $2),
                (SELECT min(journal_index) FROM refunds WHERE platform = $1 AND order_hash = $2),
                (SELECT min(journal_index) FROM redemptions WHERE platform = $1 AND order_hash = $2)
            ) AS journal_index)

@@ -97,6 +97,9 @@ pub(super) async fn up_to(pool: &PgPool, slot: u64, limit: u32) -> Result<Vec<Pr
 /// another was faster, or took it back.
 pub(super) async fn settle(pool: &PgPool, end: &BlockRef) -> Result<u64, WriteError> {
     let mut transaction = pool.begin().await?;
+    // Apart from the next statement, which then sees what was committed until the cursor was locked: in one, whoever waits for
+    // another that settles a later block would find its own still there, and move what is final back.
+    cursor::lock(&mut transaction).await?;
     let moved = sqlx::query!(
         "UPDATE cursor SET final_slot = $1, final_hash = $2
          WHERE EXISTS (SELECT FROM provisional_stretches WHERE end_slot = $1 AND end_hash = $2)",

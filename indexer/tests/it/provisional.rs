@@ -18,6 +18,8 @@ use rebate_indexer::{
     write::{Reverted, WriteError, Writer},
 };
 use sqlx::postgres::PgListener;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
 
 /// What the indexer writes without undo: the undo itself, what it found when it compared, what goes by its keys,
 /// and what is not the indexer's.
@@ -224,6 +226,35 @@ async fn what_is_final_is_not_taken_back() {
     assert_eq!(writer.settle(&end).await.unwrap(), 1);
     assert_eq!(writer.revert(&end).await.unwrap(), None);
     assert_eq!((database.rows().await, last_final(&writer).await), (content, Some(end)));
+}
+
+#[tokio::test]
+async fn of_two_that_settle_at_once_the_one_with_the_earlier_block_does_not_move_back_what_is_final() {
+    let chain = chain_of_everything();
+    let database = Database::new().await;
+    let writer = Arc::new(writer(&database, &chain));
+    writer.write_provisional(&stretch(&chain, 0, 2)).await.unwrap();
+    writer.write_provisional(&stretch(&chain, 2, 4)).await.unwrap();
+    let ends = [BlockRef::of(&chain.blocks[3]), BlockRef::of(&chain.blocks[1])];
+    // Whoever came first gets the cursor first.
+    let mut before_them = database.pool().begin().await.unwrap();
+    sqlx::query("SELECT slot FROM cursor FOR UPDATE").execute(&mut *before_them).await.unwrap();
+    let mut settling = Vec::new();
+    for (waiting, end) in (1..).zip(ends) {
+        let writer = Arc::clone(&writer);
+        settling.push(tokio::spawn(async move { writer.settle(&end).await.unwrap() }));
+        while database.count("pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").await
+            < waiting
+        {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+    before_them.rollback().await.unwrap();
+    let mut settled = Vec::new();
+    for settling in settling {
+        settled.push(settling.await.unwrap());
+    }
+    assert_eq!((settled, last_final(&writer).await), (vec![2, 0], Some(ends[0])));
 }
 
 #[tokio::test]

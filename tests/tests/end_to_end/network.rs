@@ -15,6 +15,7 @@ use rebate_core::{
 use rebate_local::validator::LocalValidator;
 use rebate_tests::artifacts;
 use solana_keypair::Keypair;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// Every payment grants something, so that nothing depends on the day.
@@ -55,7 +56,7 @@ pub struct Network {
     pub began: Timestamp,
     url: String,
     // In this order: the folder goes after the process that writes into it.
-    _validator: LocalValidator,
+    validator: Arc<Mutex<LocalValidator>>,
     _folder: TempDir,
 }
 
@@ -72,12 +73,19 @@ impl Network {
         let rules = RuleFile::parse("the test's rules", RULES).unwrap();
         let addresses = cast.publish(&chain, &rules).await.unwrap_or_else(|error| panic!("no platform: {error}"));
         let began = Timestamp(chain.now().await.unwrap());
-        Self { chain, cast, addresses, began, url, _validator: validator, _folder: folder }
+        Self { chain, cast, addresses, began, url, validator: Arc::new(Mutex::new(validator)), _folder: folder }
     }
 
     /// The address of its JSON-RPC.
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// Kills the validator and starts it again.
+    pub async fn restart_validator(&self) {
+        let validator = Arc::clone(&self.validator);
+        let restart = move || validator.lock().unwrap().restart();
+        tokio::task::spawn_blocking(restart).await.unwrap().unwrap_or_else(|error| panic!("no validator: {error}"));
     }
 
     /// A payment made when the test began.

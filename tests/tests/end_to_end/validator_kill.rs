@@ -1,4 +1,4 @@
-//! The indexer, killed again and again.
+//! The indexer or the validator, killed again and again.
 
 use crate::{
     api::Api,
@@ -8,10 +8,11 @@ use crate::{
     process::Process,
     services,
 };
+use rebate_client::{chain::SubmitError, recorder::RecordError};
 use rebate_tests::database::TestDatabase;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
-use std::collections::BTreeSet;
-use tokio::{sync::watch, task::JoinHandle};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 /// How many payments there are, and in how large batches they come.
 const PAYMENTS: usize = 56;
@@ -37,13 +38,21 @@ async fn keep_paying(
         let end = (at + size).min(PAYMENTS);
         let payments: Vec<_> =
             (at..end).map(|at| network.payment(&format!("K{at}"), &user(at), 1_000 + 10 * at as u64)).collect();
-        recorder.record(&payments, &network.sign(&payments)).await.unwrap();
+        // Whoever is told that the node is away, or does not know what became of it, submits it again.
+        while let Err(error) = recorder.record(&payments, &network.sign(&payments)).await {
+            assert!(is_passing(&error), "{error}");
+            sleep(Duration::from_millis(100)).await;
+        }
         at = end;
         paid.send_replace(at);
         if at == PAYMENTS {
             return;
         }
     }
+}
+
+fn is_passing(error: &RecordError) -> bool {
+    matches!(error, RecordError::Submit(SubmitError::Chain(_) | SubmitError::Unknown { .. }))
 }
 
 async fn stored(pool: &PgPool) -> i64 {
@@ -133,11 +142,39 @@ async fn an_indexer_killed_while_payments_flow_loses_nothing_and_repeats_nothing
     database_is_the_chain(&network, &database, &api).await;
 }
 
+#[tokio::test]
+async fn a_validator_killed_while_payments_flow_costs_the_index_nothing_and_repeats_nothing() {
+    let database = TestDatabase::new().await.unwrap();
+    let network = std::sync::Arc::new(Network::start().await);
+    let (paid, mut seen) = watch::channel(0);
+    let (allow, allowed) = watch::channel(0);
+    let payer = tokio::spawn(keep_paying(network.clone(), paid, allowed));
+    let indexer = services::indexer(&network, &database);
+    for round in 1..=3 {
+        // Payments flow on while it is killed and is away.
+        allow.send_replace(round * PAYMENTS / 3);
+        paid_at_least(&mut seen, (round - 1) * PAYMENTS / 3 + 4, &payer).await;
+        network.restart_validator().await;
+    }
+    payer.await.unwrap();
+    until("everything is in the database", async || {
+        let (stored, there) = (stored(database.pool()).await, network.journal().await.count);
+        if stored == there as i64 {
+            Ok(())
+        } else {
+            Err(format!("{stored} of {there}, and it said:\n{}", indexer.err()))
+        }
+    })
+    .await;
+    let (_server, api) = services::api(&network, &database).await;
+    database_is_the_chain(&network, &database, &api).await;
+}
+
 /// API and database say what the chain's own transactions and accounts say, no less and no more.
 async fn database_is_the_chain(network: &Network, database: &TestDatabase, api: &Api) {
     let integrity = api.integrity().await;
     let events = EVENTS_BEFORE + PAYMENTS as u64;
-    assert_eq!(integrity["stored_count"], events);
+    assert_eq!(integrity["stored_count"], events, "{integrity}");
 
     let ledger = Ledger::read(network).await;
     assert_eq!(ledger.indices(), (0..events).collect::<Vec<_>>(), "the chain's journal");

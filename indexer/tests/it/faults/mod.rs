@@ -270,7 +270,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rounds_of_faults_end_with_the_chains_own_tables_and_tree_heads() {
-    let (seed, rounds) = (number("REBATE_FAULTS_SEED", 1), number("REBATE_FAULTS_ROUNDS", 60));
+    let (seed, rounds) = (number("REBATE_FAULTS_SEED", 1), number("REBATE_FAULTS_ROUNDS", 250));
     println!("seed {seed}, {rounds} rounds; again with: make simulate-faults SEED={seed} ROUNDS={rounds}");
     let mut worlds = Vec::new();
     for number in 0..4 {
