@@ -32,7 +32,9 @@ pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
     claim::measure(&arguments, &mut report).await?;
     rent::measure(&arguments, &rules, &mut report).await?;
     if let Some(figures) = &arguments.figures {
-        report.section("the indexer's write path and the oracle's intake on Postgres, fsync on");
+        report.section(
+            "the indexer's write path and the oracle's intake on Postgres, fsync on; the oracle to the validator",
+        );
         report.include(figures)?;
     }
     report.section("from submitting to the API, on solana-test-validator at confirmed");

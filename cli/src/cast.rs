@@ -33,7 +33,7 @@ pub struct Cast {
     pub mint: Keypair,
     /// The token program that the mint belongs to.
     pub token_program: Pubkey,
-    secret: [u8; 32],
+    secret: String,
 }
 
 impl Cast {
@@ -47,18 +47,24 @@ impl Cast {
             stranger: Keypair::new(),
             mint: Keypair::new(),
             token_program: token::SPL_TOKEN,
-            secret: *Keypair::new().secret_bytes(),
+            // As text: no byte of it is white space that somebody could take away.
+            secret: hex::encode(Keypair::new().secret_bytes()),
         }
+    }
+
+    /// The platform's secret, which users' keys are made with.
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// The key of a user, by the platform's secret.
     pub fn user(&self, id: &str) -> UserKey {
-        pay::user_key(Some(&self.secret), id)
+        pay::user_key(Some(self.secret.as_bytes()), id)
     }
 
     /// A user's wallet, the same each time.
     pub fn wallet(&self, id: &str) -> Keypair {
-        Keypair::new_from_array(pay::user_key(Some(&self.secret), &format!("the wallet of {id}")).0)
+        Keypair::new_from_array(pay::user_key(Some(self.secret.as_bytes()), &format!("the wallet of {id}")).0)
     }
 
     /// The token that the cast issues.

@@ -6,6 +6,7 @@
 mod api;
 mod evening;
 mod expected;
+mod oracle;
 mod show;
 mod summary;
 mod tally;
@@ -22,6 +23,7 @@ use anyhow::Context;
 use api::Api;
 use evening::Evening;
 use expected::Expected;
+use oracle::Counter;
 use rebate_client::recorder::Recorder;
 use rebate_core::units::Timestamp;
 use show::Show;
@@ -39,7 +41,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let rules = RuleFile::read(&arguments.rules)?;
     let records = payment_file::read(&arguments.payments)?;
     let show = Show::new();
-    show.title("A live-stream evening: payments in, rebates out, and nothing to be believed");
+    show.title("A live-stream evening: callbacks in, grants out, and nothing to be believed");
     let options = StageOptions {
         chain: arguments.chain,
         program: arguments.program,
@@ -92,12 +94,16 @@ async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) 
     let (_, on_chain) = rule_book(&*stage.chain, &addresses).await?;
     show.rules(&table(&on_chain).to_string());
 
+    show.step("starting the oracle of that platform: its server, its queue, its outbox to the chain");
+    let oracle = stage.begin_oracle(&cast, addresses.platform).await?;
+
     let began = Timestamp(stage.chain.now().await?);
     let recorder = Recorder::new(&*stage.chain, addresses.platform, &cast.payer).await?;
     let users: BTreeSet<_> = records.iter().filter_map(Record::user).map(str::to_owned).collect();
     let mut evening = Evening {
         stage,
         api: Api::new(&stage.api)?,
+        oracle: Counter::new(oracle)?,
         cast: &cast,
         show,
         expected: Expected::new(recorder.platform(), on_chain, began),

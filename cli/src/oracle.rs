@@ -93,8 +93,8 @@ async fn play(load: &Load, database_url: Option<&str>) -> anyhow::Result<()> {
     }
     if let Some(url) = database_url {
         let pool = database::connect(url, CONNECTIONS).await?;
-        let times = load::confirmed(&pool, &load.prefix, PATIENCE).await?;
-        show("stored to confirmed", &times);
+        let times = load::confirmed(&pool, load, &measured, PATIENCE).await?;
+        show("sent to confirmed", &times);
     }
     if measured.answers.count() == 0 {
         bail!("nothing was accepted");

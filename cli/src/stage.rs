@@ -1,10 +1,14 @@
-//! Everything at once, in one process: a chain, Postgres, the indexer and the API. For the demonstration, the benchmark
-//! and the tests; in production each runs by itself.
+//! Everything at once, in one process: a chain, Postgres, the indexer, the API and, once there is a platform, its oracle. For
+//! the demonstration, the benchmark and the tests; in production each runs by itself.
 
-use crate::arguments::ChainKind;
+pub mod oracle;
+
+use crate::{arguments::ChainKind, cast::Cast};
 use anyhow::Context;
+use oracle::Oracle;
 use rebate_api::{ApiState, Settings};
 use rebate_client::{
+    Pubkey,
     address::PROGRAM,
     chain::{Commitment, Submit, embedded::EmbeddedChain, rpc::RpcChain},
     explorer::Cluster,
@@ -24,7 +28,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    sync::Mutex,
+    sync::{Mutex, SetOnce},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -64,18 +68,17 @@ pub struct Stage {
     pub rpc: Option<String>,
     /// The database's URL.
     pub database: String,
-    /// Connections to it.
-    pub pool: PgPool,
     /// The API's address, without a slash at the end.
     pub api: String,
     /// Stops the services.
     token: CancellationToken,
     services: Mutex<Services>,
+    oracle: SetOnce<Oracle>,
     validator: Option<std::sync::Mutex<LocalValidator>>,
     owned: Database,
 }
 
-/// The tasks of indexer and API: which one, and how it ended.
+/// Tasks that run until they are told to stop: which one, and how it ended.
 type Services = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 impl Stage {
@@ -117,10 +120,10 @@ impl Stage {
                 embedded: started.embedded,
                 cluster: started.cluster,
                 database,
-                pool,
                 api,
                 token,
                 services: Mutex::new(services),
+                oracle: SetOnce::new(),
                 owned,
             }),
             Err(error) => {
@@ -130,21 +133,29 @@ impl Stage {
         }
     }
 
+    /// Starts the oracle of the platform at `platform`, which the cast published, on a database of its own. It stops with
+    /// the stage.
+    ///
+    /// # Errors
+    /// What did not start; also if there is one already.
+    pub async fn begin_oracle(&self, cast: &Cast, platform: Pubkey) -> anyhow::Result<&Oracle> {
+        let database = self.owned.make_oracles().await?;
+        let oracle = Oracle::begin(self, &database, cast, platform).await?;
+        anyhow::ensure!(self.oracle.set(oracle).is_ok(), "the stage has an oracle already");
+        self.oracle.get().context("the stage has no oracle")
+    }
+
     /// Why something that should run has ended; pending while all is well.
     pub async fn broken(&self) -> anyhow::Error {
         tokio::select! {
-            error = self.service_ended() => error,
+            error = service_ended(&self.services) => error,
+            error = self.oracle_ended() => error,
             error = self.validator_ended() => error,
         }
     }
 
-    async fn service_ended(&self) -> anyhow::Error {
-        match self.services.lock().await.join_next().await {
-            Some(Ok((what, Ok(())))) => anyhow::anyhow!("{what} ended by itself"),
-            Some(Ok((what, Err(error)))) => error.context(format!("{what} ended")),
-            Some(Err(error)) => anyhow::anyhow!("indexer or API ended: {error}"),
-            None => anyhow::anyhow!("indexer and API have ended"),
-        }
+    async fn oracle_ended(&self) -> anyhow::Error {
+        self.oracle.wait().await.ended().await
     }
 
     async fn validator_ended(&self) -> anyhow::Error {
@@ -162,21 +173,19 @@ impl Stage {
         self.owned.place()
     }
 
-    /// Stops everything and drops the database.
+    /// Stops everything and drops the databases.
     ///
     /// # Errors
     /// What did not stop in order; the rest is stopped all the same.
     pub async fn strike(self) -> anyhow::Result<()> {
-        let Self { chain, embedded, token, services, validator, owned, .. } = self;
+        let Self { chain, embedded, token, services, oracle, validator, owned, .. } = self;
+        // First who writes to the chain, then who reads it.
+        let ended = match oracle.into_inner() {
+            Some(oracle) => oracle.stop().await,
+            None => Ok(()),
+        };
         token.cancel();
-        let mut services = services.into_inner();
-        let mut ended = Ok(());
-        while let Some(service) = services.join_next().await {
-            ended = ended.and(match service {
-                Ok((what, outcome)) => outcome.context(what),
-                Err(error) => Err(error).context("indexer or API"),
-            });
-        }
+        let ended = ended.and(stopped(services.into_inner()).await);
         drop((chain, embedded));
         let stopped = tokio::task::spawn_blocking(move || drop(validator)).await.context("stopping the validator");
         let removed = owned.remove().await;
@@ -184,10 +193,33 @@ impl Stage {
     }
 }
 
-/// A database of the stage's own, and the Postgres it is on.
+/// Why one of these has ended; pending while none has.
+async fn service_ended(services: &Mutex<Services>) -> anyhow::Error {
+    match services.lock().await.join_next().await {
+        Some(Ok((what, Ok(())))) => anyhow::anyhow!("{what} ended by itself"),
+        Some(Ok((what, Err(error)))) => error.context(format!("{what} ended")),
+        Some(Err(error)) => anyhow::anyhow!("a service ended: {error}"),
+        None => anyhow::anyhow!("all services have ended"),
+    }
+}
+
+/// Waits until all of these, which are told to stop, have ended. The first that did not end well, or nothing.
+async fn stopped(mut services: Services) -> anyhow::Result<()> {
+    let mut ended = Ok(());
+    while let Some(service) = services.join_next().await {
+        ended = ended.and(match service {
+            Ok((what, outcome)) => outcome.context(what),
+            Err(error) => Err(error).context("a service"),
+        });
+    }
+    ended
+}
+
+/// A database of the stage's own, another for its oracle, and the Postgres they are on.
 struct Database {
     postgres: LocalPostgres,
     name: String,
+    oracles: String,
     pool: PgPool,
 }
 
@@ -198,10 +230,16 @@ impl Database {
         let postgres = tokio::task::spawn_blocking(start).await.context("starting Postgres")??;
         // The process alone would do until its number comes round again, and where one Postgres serves several machines.
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let name = format!("rebate_{now}_{}", std::process::id());
+        let [name, oracles] = ["rebate", "rebate_oracle"].map(|what| format!("{what}_{now}_{}", std::process::id()));
         postgres.create_database(&name).await?;
         let pool = database::pool(&postgres.url(&name))?;
-        Ok(Self { postgres, name, pool })
+        Ok(Self { postgres, name, oracles, pool })
+    }
+
+    /// Makes the oracle's, and hands back its URL.
+    async fn make_oracles(&self) -> anyhow::Result<String> {
+        self.postgres.create_database(&self.oracles).await?;
+        Ok(self.postgres.url(&self.oracles))
     }
 
     fn url(&self) -> String {
@@ -213,9 +251,9 @@ impl Database {
     }
 
     async fn remove(self) -> anyhow::Result<()> {
-        let Self { postgres, name, pool } = self;
+        let Self { postgres, name, oracles, pool } = self;
         pool.close().await;
-        let removed = postgres.drop_database(&name).await;
+        let removed = postgres.drop_database(&name).await.and(postgres.drop_database(&oracles).await);
         let stopped = tokio::task::spawn_blocking(move || postgres.stop()).await.context("stopping Postgres");
         Ok(removed.and(stopped?)?)
     }

@@ -38,6 +38,13 @@ pub struct Load {
     pub users: u32,
 }
 
+impl Load {
+    /// From one notice to the next.
+    fn pause(&self) -> Duration {
+        Duration::from_secs(1).checked_div(self.rate.max(1)).unwrap_or_default()
+    }
+}
+
 /// How long things took, sorted.
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<Duration>);
@@ -72,6 +79,8 @@ pub struct Measured {
     pub unanswered: u64,
     /// From the first notice to the last answer.
     pub took: Duration,
+    /// When the first notice was due.
+    pub begun: Option<OffsetDateTime>,
 }
 
 /// Why nothing was measured.
@@ -96,8 +105,8 @@ pub async fn play(load: &Load) -> Result<Measured, LoadError> {
     let client = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(UNDER_WAY).build()?;
     let key = Arc::new(Key::new(HMAC_SHA256, &load.secret));
     let permits = Arc::new(Semaphore::new(UNDER_WAY));
-    let begun = Instant::now();
-    let pause = Duration::from_secs(1).checked_div(load.rate.max(1)).unwrap_or_default();
+    let (begun, begun_at) = (Instant::now(), OffsetDateTime::now_utc());
+    let pause = load.pause();
     let count = load.rate.saturating_mul(load.seconds);
     let mut sent: JoinSet<(Option<StatusCode>, Duration)> = JoinSet::new();
     let (mut answers, mut measured) = (Vec::new(), Measured::default());
@@ -151,16 +160,23 @@ pub async fn play(load: &Load) -> Result<Measured, LoadError> {
     }
     measured.took = begun.elapsed();
     measured.answers = Times::of(answers);
+    measured.begun = Some(begun_at);
     Ok(measured)
 }
 
-/// From storing to confirmed, of the run's orders, once all of them are through; at most `patience` is waited for that.
+/// From when a notice was due to the oracle's knowing that its record is confirmed, of the run's orders on chain, once all of
+/// them are through; at most `patience` is waited for that. This machine's clock must be the database's.
 ///
 /// # Errors
 /// [`LoadError`].
-pub async fn confirmed(pool: &PgPool, prefix: &str, patience: Duration) -> Result<Times, LoadError> {
+pub async fn confirmed(
+    pool: &PgPool,
+    load: &Load,
+    measured: &Measured,
+    patience: Duration,
+) -> Result<Times, LoadError> {
     let begun = Instant::now();
-    let pattern = format!("{prefix}-%");
+    let pattern = format!("{}-%", load.prefix);
     loop {
         let waiting = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!" FROM records WHERE number LIKE $1 AND state IN (1, 2)"#,
@@ -176,12 +192,13 @@ pub async fn confirmed(pool: &PgPool, prefix: &str, patience: Duration) -> Resul
         }
         sleep(Duration::from_millis(200)).await;
     }
-    let took = sqlx::query_scalar!(
-        r#"SELECT (extract(epoch FROM changed_at - received_at) * 1000000)::bigint AS "took!"
-           FROM records WHERE number LIKE $1 AND state = 3"#,
-        pattern,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(Times::of(took.into_iter().map(|took| Duration::from_micros(u64::try_from(took).unwrap_or_default())).collect()))
+    let rows = sqlx::query!("SELECT number, changed_at FROM records WHERE number LIKE $1 AND state = 3", pattern)
+        .fetch_all(pool)
+        .await?;
+    let took = rows.into_iter().filter_map(|row| {
+        let at: u32 = row.number.rsplit_once('-')?.1.parse().ok()?;
+        let due = measured.begun? + load.pause().saturating_mul(at);
+        Some((row.changed_at - due).try_into().unwrap_or_default())
+    });
+    Ok(Times::of(took.collect()))
 }

@@ -97,6 +97,8 @@ impl Report {
                 Some("indexer.rss_mib") => Goal::AtMost(300.0),
                 Some("oracle.callbacks_per_second") => Goal::AtLeast(1_500.0),
                 Some("oracle.callback_ms.p99") => Goal::AtMost(50.0),
+                Some("oracle.callback_to_confirmed_ms.p50") => Goal::AtMost(1_200.0),
+                Some("oracle.callback_to_confirmed_ms.p99") => Goal::AtMost(2_500.0),
                 _ => Goal::None,
             };
             self.keep(Value::Object(figure), goal);

@@ -6,6 +6,7 @@ use rebate_core::units::UserKey;
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
 /// How long a recorded event may take to appear.
@@ -36,6 +37,9 @@ pub struct Found {
 pub struct Order {
     /// Where its event stands in the journal.
     pub journal_index: u64,
+    /// The chain's clock when it was recorded.
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
     /// What every rule did.
     pub outcomes: Vec<Outcome>,
 }
@@ -43,6 +47,9 @@ pub struct Order {
 /// A refund.
 #[derive(Debug, Deserialize)]
 pub struct Refund {
+    /// The chain's clock when it was recorded.
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
     /// What every rule's grant lost.
     pub outcomes: Vec<Outcome>,
 }
@@ -50,6 +57,9 @@ pub struct Refund {
 /// A redemption.
 #[derive(Debug, Deserialize)]
 pub struct Redemption {
+    /// The chain's clock when it was recorded.
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
     pub asset_name: String,
     pub amount: String,
     pub before: String,

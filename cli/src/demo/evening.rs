@@ -1,8 +1,12 @@
 //! The evening itself, record by record.
+//!
+//! The payment provider tells the oracle of payments and refunds, the platform's server has redemptions and wallets recorded.
+//! What the oracle turns away is handed to the program all the same, signed with the oracle's key: the program relies on nobody.
 
 use super::{
-    api::{Api, Entry},
+    api::{Api, Entry, Order},
     expected::{self, Expected},
+    oracle::{Answer, Counter},
     show::{Line, Show},
     tally::Tally,
 };
@@ -12,7 +16,7 @@ use crate::{
     payment_file::{
         ClaimRecord, DemoRecord, DepositRecord, LinkRecord, PaymentRecord, Record, RedemptionRecord, RefundRecord,
     },
-    stage::Stage,
+    stage::{Stage, oracle::CURRENCY},
     token,
 };
 use anyhow::Context;
@@ -22,15 +26,15 @@ use rebate_client::{
     address::Addresses,
     chain::{SubmitError, embedded::EmbeddedChain},
     instruction,
-    proof::JournalTree,
     recorder::{RecordError, Recorder},
 };
 use rebate_core::{
     payment::Payment,
     refusal::Refusal,
-    units::{Amount, AssetId, JournalIndex, OrderHash, Timestamp, UserKey},
-    wallet::WalletLink,
+    units::{Amount, AssetId, Timestamp, UserKey},
 };
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::{BTreeSet, HashMap};
@@ -40,8 +44,10 @@ use time::{OffsetDateTime, UtcOffset};
 pub struct Evening<'a> {
     pub stage: &'a Stage,
     pub api: Api,
+    pub oracle: Counter<'a>,
     pub cast: &'a Cast,
     pub show: &'a Show,
+    /// Hands to the program what the oracle turned away.
     pub recorder: Recorder<'a>,
     pub expected: Expected,
     /// When it began, by the chain's clock.
@@ -50,8 +56,8 @@ pub struct Evening<'a> {
     pub offset: i32,
     /// Everybody who is in it.
     pub users: BTreeSet<String>,
-    /// The recorded payments by order number, each with its place in the journal.
-    pub paid: HashMap<String, (Payment, JournalIndex)>,
+    /// The recorded payments by order number.
+    pub paid: HashMap<String, Payment>,
     /// The token accounts of wallets, by user.
     pub wallets: HashMap<String, Pubkey>,
     /// What rules did.
@@ -74,9 +80,9 @@ impl Evening<'_> {
                         Record::Payment(line) => Some(line),
                         _ => None,
                     });
-                    let lines: Vec<_> = std::iter::once(line).chain(payments.take(pay::BATCH)).collect();
-                    let count = self.payments(&lines).await?;
-                    rest = behind.get(count.saturating_sub(1)..).unwrap_or_default();
+                    let lines: Vec<_> = std::iter::once(line).chain(payments).take(pay::BATCH).collect();
+                    self.payments(&lines).await?;
+                    rest = behind.get(lines.len().saturating_sub(1)..).unwrap_or_default();
                 }
                 Record::Refund(line) => self.refund(line).await?,
                 Record::Redemption(line) => self.redemption(line).await?,
@@ -109,26 +115,64 @@ impl Evening<'_> {
         line.payment(self.cast.user(&line.user), self.began).map_err(anyhow::Error::msg)
     }
 
-    /// Plays as many of these payments, from the first on, as go into one transaction, and says how many.
-    async fn payments(&mut self, lines: &[&PaymentRecord]) -> anyhow::Result<usize> {
-        let mut payments = lines.iter().map(|line| self.payment(line)).collect::<anyhow::Result<Vec<_>>>()?;
-        payments.truncate(pay::batch(&self.recorder, &self.cast.oracle, payments.iter().copied())?);
-        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &payments)?;
-        let now = self.now().await?;
-        let (fates, _) = pay::submit(&mut self.recorder, &payments, &signed).await?;
-        for ((line, payment), fate) in lines.iter().zip(&payments).zip(fates) {
+    /// Plays these payments: the provider's notices go in one after the other, and then all are waited for.
+    async fn payments(&mut self, lines: &[&PaymentRecord]) -> anyhow::Result<()> {
+        let mut answers = Vec::new();
+        for line in lines {
+            let payment = self.payment(line)?;
+            answers.push((*line, payment, self.oracle.notify(&line.order, line.amount, notice(line, &payment)).await?));
+        }
+        let (mut recorded, mut refused): (Vec<(_, _, Order)>, Vec<_>) = (Vec::new(), Vec::new());
+        for (line, payment, answer) in &answers {
+            let Answer::Taken(number) = answer else { continue };
+            match self.oracle.decided(number).await? {
+                Fate::Recorded => recorded.push((*line, payment, self.api.order(&line.order).await?)),
+                fate => refused.push((*line, payment, fate)),
+            }
+        }
+        // Users do not wait for one another, and a rule's budget is whose order comes first: the journal says which did.
+        recorded.sort_by_key(|(.., order)| order.journal_index);
+        for (line, payment, order) in recorded {
             let shown = of_payment(line, payment);
-            let expected = self.expected.pay(payment, now);
-            if let Some(outcomes) = self.settle(shown, &fate, expected) {
-                let order = self.api.order(&line.order).await?;
+            let expected = self.expected.pay(payment, Timestamp(order.recorded_at.unix_timestamp()));
+            if let Some(outcomes) = self.settle(shown, &Fate::Recorded, expected) {
                 self.show.recorded(shown, &order);
                 self.tally.add(&order.outcomes);
                 self.differences.extend(expected::compare_order(&line.order, &outcomes, &order));
-                self.paid.insert(line.order.clone(), (*payment, JournalIndex(order.journal_index)));
+                self.paid.insert(line.order.clone(), *payment);
                 self.last = Some(line.order.clone());
             }
         }
-        Ok(payments.len())
+        for (line, payment, fate) in refused {
+            let now = self.now().await?;
+            let expected = self.expected.pay(payment, now);
+            self.settle(of_payment(line, payment), &fate, expected);
+        }
+        for (line, payment, answer) in &answers {
+            let shown = of_payment(line, payment);
+            if !self.is_turned_away(shown, answer) {
+                continue;
+            }
+            let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[*payment])?;
+            self.recorder.refresh().await?;
+            let now = self.now().await?;
+            let (fates, _) = pay::submit(&mut self.recorder, &[*payment], &signed).await?;
+            let expected = self.expected.pay(payment, now);
+            if let Some(fate) = fates.first() {
+                self.settle(shown, fate, expected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the oracle does nothing about it; says so.
+    fn is_turned_away(&self, line: Line<'_>, answer: &Answer) -> bool {
+        match answer {
+            Answer::Taken(_) => return false,
+            Answer::Again => self.show.again(line),
+            Answer::TurnedAway(status, why) => self.show.turned_away(line, status.as_u16(), why),
+        }
+        true
     }
 
     /// Holds what became of a record against what core says; what core has for one that was recorded.
@@ -155,11 +199,18 @@ impl Evening<'_> {
         expected.ok().filter(|_| agreed)
     }
 
-    /// A payment whose signature is a stranger's under the oracle's key.
+    /// A payment that nobody made: a notice that the provider did not sign, and a record with a stranger's signature under
+    /// the oracle's key.
     async fn forged(&mut self, line: &PaymentRecord) -> anyhow::Result<()> {
         let payment = self.payment(line)?;
+        let (status, why) = self.oracle.forge(&line.order, notice(line, &payment)).await?;
+        self.show.turned_away(of_payment(line, &payment), status.as_u16(), &why);
+        if status != StatusCode::UNAUTHORIZED {
+            self.differences.push(format!("order {}: the oracle answered a forged notice with {status}", line.order));
+        }
         let mut signed = pay::sign(&self.cast.stranger, &self.addresses().platform, &[payment])?;
         signed.key = self.cast.oracle.pubkey().to_bytes();
+        self.recorder.refresh().await?;
         match self.recorder.record(&[payment], &signed).await {
             Err(RecordError::Submit(SubmitError::Failed { why, .. })) => {
                 self.show.refused(of_payment(line, &payment), &format!("forged: {why}"));
@@ -170,28 +221,45 @@ impl Evening<'_> {
         Ok(())
     }
 
-    /// A refund, after the order is proved by its event in the journal.
+    /// A refund. The oracle proves the order to the program by its event in the journal.
     async fn refund(&mut self, line: &RefundRecord) -> anyhow::Result<()> {
         let refund = line.refund(self.began).map_err(anyhow::Error::msg)?;
-        // Of an order that nobody recorded there is neither a user nor a proof.
+        // Of an order that nobody recorded there is no user.
         let paid = self.paid.get(&line.of).copied();
-        if let Some((_, index)) = paid {
-            self.prove(&refund.of, index).await?;
-        }
-        let user = self.name_of(paid.map(|(payment, _)| payment.user));
-        let payment = paid.map_or_else(Payment::default, |(payment, _)| payment);
+        let user = self.name_of(paid.map(|payment| payment.user));
         let shown = Line {
             at: Some(refund.paid_at),
             user: &user,
             paid: Some(i128::from(line.amount).saturating_neg()),
             order: &line.order,
         };
-        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[refund])?;
-        let now = self.now().await?;
-        let (fate, _) = pay::fate(self.recorder.refund(&refund, &payment, &signed).await)?;
+        let notice = json!({
+            "kind": "refund",
+            "order": line.order,
+            "of": line.of,
+            "amount": line.amount,
+            "currency": CURRENCY,
+            "paid_at": refund.paid_at.0,
+        });
+        let answer = self.oracle.notify(&line.order, line.amount, notice).await?;
+        let fate = match &answer {
+            Answer::Taken(number) => self.oracle.decided(number).await?,
+            _ => {
+                self.is_turned_away(shown, &answer);
+                // Without a payment there is nothing that the program could be asked.
+                let Some(payment) = paid else { return Ok(()) };
+                let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[refund])?;
+                self.recorder.refresh().await?;
+                pay::fate(self.recorder.refund(&refund, &payment, &signed).await)?.0
+            }
+        };
+        let found = match fate {
+            Fate::Recorded => Some(self.api.refund(&line.order).await?),
+            Fate::Refused(_) => None,
+        };
+        let now = self.decided_at(found.as_ref().map(|found| found.recorded_at)).await?;
         let expected = self.expected.refund(&refund, now);
-        if let Some(outcomes) = self.settle(shown, &fate, expected) {
-            let found = self.api.refund(&line.order).await?;
+        if let (Some(outcomes), Some(found)) = (self.settle(shown, &fate, expected), found) {
             self.show.refunded(shown, &found);
             self.tally.add(&found.outcomes);
             self.differences.extend(expected::compare_refund(&line.order, &outcomes, &found));
@@ -199,27 +267,17 @@ impl Evening<'_> {
         Ok(())
     }
 
+    /// The chain's clock when it recorded something; of what it refused, as it is now.
+    async fn decided_at(&self, recorded_at: Option<OffsetDateTime>) -> anyhow::Result<Timestamp> {
+        match recorded_at {
+            Some(at) => Ok(Timestamp(at.unix_timestamp())),
+            None => self.now().await,
+        }
+    }
+
     fn name_of(&self, user: Option<UserKey>) -> String {
         let name = |user: UserKey| self.users.iter().find(|name| self.cast.user(name) == user).cloned();
         user.and_then(name).unwrap_or_default()
-    }
-
-    /// Proves an order by its event and the event's path up the journal's tree. The database knows all events; the program
-    /// takes nobody's word for them.
-    async fn prove(&self, order: &OrderHash, index: JournalIndex) -> anyhow::Result<()> {
-        if self.recorder.is_proved(order).await? {
-            return Ok(());
-        }
-        self.api.reaches(self.events().await?).await?;
-        let events = "SELECT bytes FROM events WHERE platform = $1 ORDER BY journal_index";
-        let platform = self.addresses().platform.to_bytes();
-        let events: Vec<Vec<u8>> =
-            sqlx::query_scalar(events).bind(&platform[..]).fetch_all(&self.stage.pool).await.context("the journal")?;
-        let tree = JournalTree::of(events);
-        let event = tree.event(index).zip(tree.path_to_peak(index));
-        let (event, path) = event.context("an order that was recorded is not in the journal")?;
-        self.recorder.prove(order, event, &path).await?;
-        Ok(())
     }
 
     /// How many events the chain has.
@@ -231,12 +289,31 @@ impl Evening<'_> {
     async fn redemption(&mut self, line: &RedemptionRecord) -> anyhow::Result<()> {
         let redemption = line.redemption(self.cast.user(&line.user), self.began).map_err(anyhow::Error::msg)?;
         let shown = Line { at: Some(redemption.redeemed_at), user: &line.user, order: &line.order, ..Line::default() };
-        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[redemption])?;
-        let now = self.now().await?;
-        let (fate, _) = pay::fate(self.recorder.redeem(&redemption, &signed).await)?;
+        let order = json!({
+            "kind": "redemption",
+            "order": line.order,
+            "user": line.user,
+            "asset": line.asset,
+            "amount": line.amount,
+            "redeemed_at": redemption.redeemed_at.0,
+        });
+        let answer = self.oracle.post(&order).await?;
+        let fate = match &answer {
+            Answer::Taken(number) => self.oracle.decided(number).await?,
+            _ => {
+                self.is_turned_away(shown, &answer);
+                let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[redemption])?;
+                self.recorder.refresh().await?;
+                pay::fate(self.recorder.redeem(&redemption, &signed).await)?.0
+            }
+        };
+        let found = match fate {
+            Fate::Recorded => Some(self.api.redemption(&line.order).await?),
+            Fate::Refused(_) => None,
+        };
+        let now = self.decided_at(found.as_ref().map(|found| found.recorded_at)).await?;
         let expected = self.expected.redeem(&redemption, now);
-        if let Some(balances) = self.settle(shown, &fate, expected) {
-            let found = self.api.redemption(&line.order).await?;
+        if let (Some(balances), Some(found)) = (self.settle(shown, &fate, expected), found) {
             self.show.redeemed(shown, &found);
             self.differences.extend(expected::compare_redemption(&line.order, balances, &found));
         }
@@ -247,9 +324,20 @@ impl Evening<'_> {
         let wallet = self.cast.wallet(&line.user).pubkey();
         let linked_at = line.linked_at(self.began).map_err(anyhow::Error::msg)?;
         let user = self.cast.user(&line.user);
-        let link = WalletLink { user, wallet: wallet.to_bytes(), linked_at };
-        let signed = pay::sign(&self.cast.oracle, &self.addresses().platform, &[link])?;
-        self.recorder.link(&link, &signed).await?;
+        let order = json!({
+            "kind": "wallet_link",
+            "user": line.user,
+            "wallet": wallet.to_string(),
+            "linked_at": linked_at.0,
+        });
+        let fate = match self.oracle.post(&order).await? {
+            Answer::Taken(number) => self.oracle.decided(&number).await?,
+            other => Fate::Refused(format!("{other:?}")),
+        };
+        if let Fate::Refused(why) = fate {
+            self.differences.push(format!("{}: the wallet {wallet} is not linked: {why}", line.user));
+            return Ok(());
+        }
         self.expected.link(user);
         self.api.reaches(self.events().await?).await?;
         let shown = self.api.balances(&user).await?.and_then(|balances| balances.wallet);
@@ -374,6 +462,24 @@ impl Evening<'_> {
         let entries = self.api.entries_since(user, since).await?;
         Ok(entries.into_iter().filter(|entry| entry.operation == operation).collect())
     }
+}
+
+/// What the provider says of a payment.
+fn notice(line: &PaymentRecord, payment: &Payment) -> Value {
+    let named = |id: &str| if id.is_empty() { Value::Null } else { json!(id) };
+    json!({
+        "kind": "payment",
+        "order": line.order,
+        "user": line.user,
+        "amount": line.amount,
+        "currency": CURRENCY,
+        "paid_at": payment.paid_at.0,
+        "product": line.product,
+        "streamer": named(&line.streamer),
+        "session": named(&line.session),
+        "tier": line.tier,
+        "segments": line.segments,
+    })
 }
 
 fn of_payment<'a>(line: &'a PaymentRecord, payment: &Payment) -> Line<'a> {

@@ -2,12 +2,14 @@
 
 use super::{
     api::{Asset, Balances, Entry, Integrity, Order, Outcome, Redemption, Refund},
+    oracle::Counts,
     tally::Tally,
 };
 use crate::wording;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use rebate_client::Pubkey;
 use rebate_core::units::Timestamp;
+use rebate_oracle::reconcile::Summary;
 use std::{
     cell::Cell,
     io::{IsTerminal, Write},
@@ -182,6 +184,43 @@ impl Show {
     /// A record that was refused.
     pub fn refused(&self, line: Line<'_>, reason: &str) {
         self.line(line, &self.paint("31", &format!("refused, {reason}{}", wording::refusal(reason))));
+    }
+
+    /// What the oracle has already.
+    pub fn again(&self, line: Line<'_>) {
+        let text = "sent again: the oracle answers 200 and records it once; past the oracle, straight to the program:";
+        self.line(line, &self.paint("2", text));
+    }
+
+    /// What the oracle says no to.
+    pub fn turned_away(&self, line: Line<'_>, status: u16, why: &str) {
+        let text = format!("the oracle answers {status}: {why}; past the oracle, straight to the program:");
+        self.line(line, &self.paint("31", &text));
+    }
+
+    /// What came of everything that was sent to the oracle.
+    pub fn oracle(&self, counts: &Counts) {
+        let Counts { callbacks, records, again, turned_away, recorded, refused, dead } = counts;
+        let colour = if *dead == 0 { "32" } else { "31" };
+        say!(
+            "{}: {callbacks} callbacks and {records} records of the platform's server taken, {again} of them sent again; \
+             {turned_away} turned away",
+            self.paint(colour, "oracle"),
+        );
+        say!("  {recorded} recorded, {refused} refused by the program, {dead} dead");
+    }
+
+    /// What comparing the provider's export with the oracle and the chain came to.
+    pub fn reconciled(&self, summary: &Summary, refused: usize, others: usize) {
+        let Summary { exported, recorded, .. } = summary;
+        let text = match others {
+            0 => self.paint("32", "no other difference"),
+            others => self.paint("31", &format!("{others} other differences")),
+        };
+        say!(
+            "  reconciled: {exported} orders in the provider's export, {recorded} on chain, {refused} refused by the program; \
+             {text}"
+        );
     }
 
     /// The table of what every rule did.

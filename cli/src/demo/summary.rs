@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     rule::rule_book,
+    stage::oracle::PROVIDER,
     token,
     verify::{Databases, Shown, Verification, verify_all},
 };
@@ -13,10 +14,14 @@ use anyhow::Context;
 use rebate_client::{
     account::{Platform, UserState},
     address::Addresses,
-    chain::{Commitment, rpc::RpcChain},
+    chain::{Commitment, Dispatch, rpc::RpcChain},
     verify::recomputation::Files,
 };
 use rebate_core::units::{AssetId, UserKey};
+use rebate_oracle::{
+    database::{self, Backlog},
+    reconcile::{Difference, Export, What, reconcile},
+};
 
 impl Evening<'_> {
     /// Shows the summary, and says everything that disagreed.
@@ -37,6 +42,7 @@ impl Evening<'_> {
         self.show.balances(&assets, &rows);
         self.compare_vaults(&assets, &addresses).await?;
         self.compare_book(&addresses).await?;
+        self.compare_oracle(&addresses).await?;
 
         let integrity = self.api.integrity().await?;
         self.show.integrity(&integrity);
@@ -46,6 +52,40 @@ impl Evening<'_> {
         self.recompute(&addresses).await;
         self.where_to_look(&addresses);
         Ok(self.differences)
+    }
+
+    /// What the oracle has left to do, and its records against the provider's export and the chain.
+    async fn compare_oracle(&mut self, addresses: &Addresses) -> anyhow::Result<()> {
+        self.show.step("comparing the provider's export, the oracle and the chain, as `rebate oracle reconcile` does");
+        self.show.oracle(&self.oracle.counts);
+        let pool = self.oracle.pool();
+        let Backlog { queued, sent, dead, .. } = database::backlog(pool).await?;
+        if (queued, sent, dead) != (0, 0, 0) {
+            self.differences.push(format!("the oracle has {queued} records queued, {sent} sent and {dead} dead"));
+        }
+        let mut export = "order,amount\n".to_owned();
+        for (order, amount) in &self.oracle.exported {
+            export.push_str(&format!("{order},{amount}\n"));
+        }
+        let columns = Export { order_column: "order".into(), amount_column: "amount".into(), decimals: 0 };
+        let rpc = self.stage.rpc.as_ref().map(|url| RpcChain::new(url, Commitment::Confirmed));
+        let chain: &dyn Dispatch = match (&self.stage.embedded, &rpc) {
+            (Some(chain), _) => chain,
+            (None, Some(chain)) => chain,
+            (None, None) => return Ok(()),
+        };
+        // What the program refused is one, and was held against core before.
+        let (mut refused, mut others) = (0usize, Vec::new());
+        let known = &self.oracle.refused;
+        let tell = |difference: Difference| match difference.what {
+            What::Refused(_) if known.contains(&difference.order) => refused = refused.saturating_add(1),
+            _ => others.push(format!("reconciling: {difference}")),
+        };
+        let provider = Some(PROVIDER);
+        let summary = reconcile(pool, chain, &addresses.platform, export.as_bytes(), &columns, provider, tell).await?;
+        self.show.reconciled(&summary, refused, others.len());
+        self.differences.extend(others);
+        Ok(())
     }
 
     /// What `rebate verify --all` says of the evening: from the chain alone, against its accounts and the database.
@@ -152,6 +192,7 @@ impl Evening<'_> {
             ("API", format!("{api}/openapi.json")),
             ("rules", format!("{api}/v1/rules")),
             ("integrity", format!("{api}/v1/integrity")),
+            ("oracle", format!("{}/openapi.json", self.oracle.url())),
         ];
         if let Some(order) = &self.last {
             places.push(("last order", format!("{api}/v1/orders/{order}")));

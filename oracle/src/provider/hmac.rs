@@ -45,6 +45,11 @@ pub(super) fn keys<S: AsRef<[u8]>>(secrets: &[S]) -> Vec<Key> {
     secrets.iter().map(|secret| Key::new(HMAC_SHA256, secret.as_ref())).collect()
 }
 
+/// What a provider with `secret` puts into `x-signature` of a notice with this `x-timestamp` and body: for whoever plays one.
+pub fn signature(secret: &[u8], timestamp: &str, body: &str) -> String {
+    hex::encode(hmac::sign(&Key::new(HMAC_SHA256, secret), format!("{timestamp}.{body}").as_bytes()))
+}
+
 /// Whether one of `keys` made one of `signatures` over `timestamp "." body`. Compares in constant time.
 pub(super) fn signed(keys: &[Key], timestamp: &str, body: &[u8], signatures: &[Vec<u8>]) -> bool {
     let mut message = Vec::with_capacity(timestamp.len().saturating_add(1).saturating_add(body.len()));
