@@ -37,6 +37,9 @@ pub struct Settings {
     /// The payment providers, by the name that is in the path of their notices.
     #[serde(default)]
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// For how many days notices are kept as they came; 0 for ever. Records always are.
+    #[serde(default = "keep_notices")]
+    pub keep_notices: u32,
     /// Who is told what became of records.
     pub webhook: Option<WebhookSettings>,
     /// Where records go; without it they are stored and wait.
@@ -199,6 +202,10 @@ impl Limits {
     }
 }
 
+/// A year of days, and a month to look into it.
+fn keep_notices() -> u32 {
+    400
+}
 fn hmac_tolerance() -> u32 {
     hmac::TOLERANCE.unsigned_abs() as u32
 }
