@@ -176,7 +176,7 @@ pub struct Limits {
     pub waiting: usize,
     /// Notices stored in one transaction at most.
     pub batch: usize,
-    /// Transactions at once that store what is new. One shares its wait for the disk among the most notices.
+    /// Transactions at once that store what is new: while one waits for the disk, others fill.
     pub writers: usize,
     /// Connections to the database.
     pub connections: u32,
@@ -186,7 +186,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests: 512, waiting: 1_024, batch: 128, writers: 1, connections: 12, answer_within_ms: 5_000 }
+        Self { requests: 512, waiting: 1_024, batch: 128, writers: 4, connections: 12, answer_within_ms: 5_000 }
     }
 }
 

@@ -35,7 +35,7 @@ fn settings_that_cannot_be_meant_are_refused() {
         ("[providers.shop]", "[providers.Shop]"),
         ("currency = \"CNY\"", "currency = \"yuan\""),
         ("batch = 128", "batch = 0"),
-        ("writers = 1", "writer = 1"),
+        ("writers = 4", "writer = 4"),
         ("sha256 = \"9f", "sha256 = \""),
         ("platform = \"Re", "platform = \"0O"),
     ] {
