@@ -2,7 +2,8 @@
 //! sends them is beside, on the same cores.
 //!
 //! `DATABASE_URL=… cargo bench -p rebate-oracle` prints one line of JSON per figure. The database it makes on that server goes at
-//! the end. With REBATE_BENCH set to a figure's name, only what that takes is measured; REBATE_BENCH_SECONDS says for how long.
+//! the end. With REBATE_BENCH set to a figure's name, only what that takes is measured; REBATE_BENCH_SECONDS says for how long,
+//! REBATE_BENCH_WRITERS how many transactions at once.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench may fail by any panic")]
 
 use rebate_local::LocalPostgres;
@@ -73,11 +74,14 @@ async fn serve(url: &str, files: &std::path::Path) -> (std::net::SocketAddr, Str
     let secret = files.join("secret");
     fs::write(&secret, SECRET).unwrap();
     let place = format!("{{ file = \"{}\" }}", secret.display());
-    let settings = Settings::parse(&format!(
+    let mut settings = Settings::parse(&format!(
         "platform = \"ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u\"\ncurrency = \"CNY\"\n\
          user_secrets = [{{ number = 1, secret = {place} }}]\n         [providers.stripe]\nkind = \"stripe\"\nsecrets = [{place}]\n"
     ))
     .unwrap();
+    if let Some(writers) = std::env::var("REBATE_BENCH_WRITERS").ok().and_then(|text| text.parse().ok()) {
+        settings.limits.writers = writers;
+    }
     let pool = database::connect(url, settings.limits.connections).await.unwrap();
     let fsync: String = sqlx::query_scalar(
         "SELECT current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit')",

@@ -22,6 +22,9 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+/// Who the endpoint is told it is.
+const AGENT: &str = concat!("rebate-oracle/", env!("CARGO_PKG_VERSION"));
+
 /// What the endpoint's secret is called: there is one endpoint.
 const ENDPOINT: &str = "platform";
 
@@ -71,7 +74,7 @@ impl Deliveries {
         let timeout = Duration::from_millis(settings.timeout_ms);
         Ok(Self {
             pool,
-            post: Post::new(timeout, settings.allow_http)?,
+            post: Post::new(AGENT, timeout, settings.allow_http)?,
             url: settings.url.clone(),
             secret: secret(&settings.key()?),
             timeout,

@@ -14,6 +14,7 @@ pub mod order;
 pub mod outbox;
 pub mod provider;
 pub mod reconcile;
+pub mod retention;
 pub mod settings;
 mod signed;
 pub mod signer;

@@ -5,7 +5,8 @@ mod arguments;
 use anyhow::Context;
 use arguments::{Arguments, Command, Logs, Serve};
 use clap::Parser;
-use rebate_oracle::{OracleState, Settings, api_key, database, deliveries, http};
+use rebate_oracle::{OracleState, Settings, api_key, database, deliveries, http, retention};
+use sqlx::PgPool;
 use std::{io::IsTerminal, process::ExitCode, time::Duration};
 use tokio::{
     net::TcpListener,
@@ -76,13 +77,9 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         let token = token.clone();
         beside.spawn(async move { deliveries.run(token).await });
     }
-    let (tidied, told, stop) = (pool.clone(), settings.webhook.is_some(), token.clone());
+    let (tidied, told, keep, stop) = (pool.clone(), settings.webhook.is_some(), settings.keep_notices, token.clone());
     beside.spawn(async move {
-        while stop.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_some() {
-            if let Err(error) = deliveries::tidy(&tidied, told).await {
-                tracing::warn!("what is over is not forgotten yet: {error}");
-            }
-        }
+        stop.run_until_cancelled(tidy(&tidied, told, keep)).await;
     });
     let listener = TcpListener::bind(arguments.listen)
         .await
@@ -94,6 +91,23 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     writers.finish().await;
     pool.close().await;
     Ok(served?)
+}
+
+/// Forgets what is over, now and every hour.
+async fn tidy(pool: &PgPool, is_anybody_told: bool, keep_notices: u32) {
+    let mut hours = tokio::time::interval(TIDY);
+    loop {
+        hours.tick().await;
+        let forgotten = async {
+            deliveries::tidy(pool, is_anybody_told).await?;
+            if keep_notices > 0 { retention::forget(pool, keep_notices).await } else { Ok(0) }
+        };
+        match forgotten.await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "notices were forgotten that are older than keep_notices says"),
+            Err(error) => tracing::warn!("what is over is not forgotten yet: {error}"),
+        }
+    }
 }
 
 fn stop_on_signals(token: &CancellationToken) -> std::io::Result<()> {

@@ -37,6 +37,9 @@ pub struct Settings {
     /// The payment providers, by the name that is in the path of their notices.
     #[serde(default)]
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// For how many days notices are kept as they came; 0 for ever. Records always are.
+    #[serde(default = "keep_notices")]
+    pub keep_notices: u32,
     /// Who is told what became of records.
     pub webhook: Option<WebhookSettings>,
     /// Where records go; without it they are stored and wait.
@@ -173,7 +176,7 @@ pub struct Limits {
     pub waiting: usize,
     /// Notices stored in one transaction at most.
     pub batch: usize,
-    /// Transactions at once that store what is new. One shares its wait for the disk among the most notices.
+    /// Transactions at once that store what is new: while one waits for the disk, others fill.
     pub writers: usize,
     /// Connections to the database.
     pub connections: u32,
@@ -183,7 +186,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests: 512, waiting: 1_024, batch: 128, writers: 1, connections: 12, answer_within_ms: 5_000 }
+        Self { requests: 512, waiting: 1_024, batch: 128, writers: 4, connections: 12, answer_within_ms: 5_000 }
     }
 }
 
@@ -199,6 +202,10 @@ impl Limits {
     }
 }
 
+/// A year of days, and a month to look into it.
+fn keep_notices() -> u32 {
+    400
+}
 fn hmac_tolerance() -> u32 {
     hmac::TOLERANCE.unsigned_abs() as u32
 }

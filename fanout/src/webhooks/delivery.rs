@@ -55,13 +55,13 @@ pub struct Post {
 }
 
 impl Post {
-    /// Gives up after `timeout`, does not follow redirects, and posts to http only where that is allowed.
+    /// Says it is `agent`, gives up after `timeout`, does not follow redirects, and posts to http only where that is allowed.
     ///
     /// # Errors
-    /// If the system has no randomness or no certificates.
-    pub fn new(timeout: Duration, allow_http: bool) -> Result<Self, reqwest::Error> {
+    /// If `agent` cannot stand in a header, or the system has no randomness or no certificates.
+    pub fn new(agent: &str, timeout: Duration, allow_http: bool) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
-            .user_agent(concat!("rebate-fanout/", env!("CARGO_PKG_VERSION")))
+            .user_agent(agent)
             .timeout(timeout)
             .connect_timeout(timeout)
             // Who redirects could send a signed event anywhere.

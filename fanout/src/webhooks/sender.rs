@@ -31,6 +31,9 @@ use tracing::{info, warn};
 /// The longest time between two attempts.
 const LONGEST: Duration = Duration::from_secs(4 * 3_600);
 
+/// Who endpoints are told it is.
+const AGENT: &str = concat!("rebate-fanout/", env!("CARGO_PKG_VERSION"));
+
 /// How much longer each pause is than the one before.
 const FACTOR: f32 = 3.0;
 
@@ -111,7 +114,7 @@ impl Sender {
         options: SendOptions,
         registry: &Registry,
     ) -> Result<Self, FanoutError> {
-        let post = Post::new(options.timeout, options.allow_http)?;
+        let post = Post::new(AGENT, options.timeout, options.allow_http)?;
         let metrics = WebhookMetrics::register(registry)?;
         Ok(Self { pool, client, key, post, options, metrics, filled: Arc::new(Notify::new()) })
     }

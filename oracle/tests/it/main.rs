@@ -9,6 +9,7 @@ mod fixtures;
 mod intake;
 mod outbox;
 mod providers;
+mod retention;
 mod served;
 mod settings;
 mod user_keys;

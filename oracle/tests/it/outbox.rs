@@ -3,5 +3,6 @@
 mod chain;
 mod chaos;
 mod reconcile;
+mod remote_signer;
 mod signers;
 mod validator;

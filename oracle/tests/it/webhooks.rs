@@ -57,6 +57,7 @@ async fn the_platform_is_told_of_every_decision_until_it_says_yes_and_of_a_later
     let secret = deliveries::secret(&oracle.settings.webhook.as_ref().unwrap().key().unwrap()).reveal();
     let webhook = Webhook::new(&secret).unwrap();
     let got = got.lock().unwrap().clone();
+    assert!(got.iter().all(|(headers, _)| headers["user-agent"].to_str().unwrap().starts_with("rebate-oracle/")));
     let mut told = Vec::new();
     for (headers, body) in &got {
         webhook.verify(body, headers).unwrap();

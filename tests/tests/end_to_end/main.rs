@@ -20,6 +20,7 @@ mod validator_demo;
 mod validator_finality;
 mod validator_kill;
 mod validator_once;
+mod validator_oracle;
 mod validator_payment;
 mod validator_process;
 mod validator_refund;
