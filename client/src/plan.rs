@@ -4,7 +4,7 @@
 use crate::{
     account::{Counter, OrderPage, PROVED, Platform, Refund as RefundAccount, RuleBook, User},
     address::{Addresses, day_of},
-    chain::{AccountAt, ChainError, ReadAccounts, SubmitError},
+    chain::{ACCOUNTS_AT_ONCE, AccountAt, ChainError, ReadAccounts, SubmitError},
     instruction::{self, RecordAccounts},
     oracle::SignedMessage,
     proof,
@@ -44,6 +44,8 @@ pub struct Plan {
     room: HashMap<Pubkey, u8>,
     /// How many pages there are of each day and shard.
     pages: HashMap<(Day, u16), u16>,
+    /// Accounts that were read all at once, until they are asked for.
+    read: HashMap<Pubkey, Option<AccountAt>>,
     /// Whether `room` and `pages` tell of something that was to be opened, and it is not known that it was.
     is_opening: bool,
 }
@@ -78,8 +80,8 @@ impl Plan {
     pub async fn new(chain: &dyn ReadAccounts, platform: Pubkey, payer: Pubkey) -> Result<Self, RecordError> {
         let addresses = Addresses::at(platform);
         let (platform, rules) = read(chain, &addresses).await?;
-        let (room, pages) = (HashMap::new(), HashMap::new());
-        Ok(Self { payer, addresses, platform, rules, room, pages, is_opening: false })
+        let (room, pages, read) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { payer, addresses, platform, rules, room, pages, read, is_opening: false })
     }
 
     /// Reads settings, rules and pages anew: somebody else may have changed them.
@@ -96,12 +98,46 @@ impl Plan {
     pub fn forget(&mut self) {
         self.room.clear();
         self.pages.clear();
+        self.read.clear();
         self.is_opening = false;
+    }
+
+    /// Forgets that these are open, where they were not opened after all.
+    pub fn unopened<'a>(&mut self, missing: impl IntoIterator<Item = &'a Missing>) {
+        for missing in missing {
+            if self.room.remove(&missing.address).is_none() {
+                self.pages.clear();
+            }
+        }
+        self.is_opening = false;
+    }
+
+    /// Reads the accounts of these users that are not known, all at once: what needs them asks no more for each by itself.
+    ///
+    /// # Errors
+    /// What the chain answered.
+    pub async fn read_users(&mut self, chain: &dyn ReadAccounts, users: &[UserKey]) -> Result<(), ChainError> {
+        self.begin();
+        self.read.clear();
+        let unknown: HashSet<_> = users.iter().map(|user| self.addresses.user(user)).collect();
+        let unknown: Vec<_> = unknown.into_iter().filter(|address| !self.room.contains_key(address)).collect();
+        for some in unknown.chunks(ACCOUNTS_AT_ONCE) {
+            let found = chain.accounts(some).await?.accounts;
+            self.read.extend(some.iter().copied().zip(found));
+        }
+        Ok(())
+    }
+
+    async fn account(&mut self, chain: &dyn ReadAccounts, address: &Pubkey) -> Result<Option<AccountAt>, ChainError> {
+        match self.read.remove(address) {
+            Some(read) => Ok(read.filter(|account| !account.data.is_empty())),
+            None => opened(chain, address).await,
+        }
     }
 
     /// Before anything is looked up: what the last call was to open, and broke off before it was, has to be looked up again.
     fn begin(&mut self) {
-        if self.is_opening || self.room.len() > REMEMBERED {
+        if self.is_opening || self.room.len() > REMEMBERED || self.pages.len() > REMEMBERED {
             self.forget();
         }
     }
@@ -244,10 +280,11 @@ impl Plan {
     ) -> Result<Vec<Missing>, RecordError> {
         self.begin();
         let mut missing: Vec<Missing> = Vec::new();
+        let now = Timestamp(chain.now().await?);
         for payment in payments {
             self.user(chain, &payment.user, &mut missing).await?;
             // A payment that is refused as it is has no page: the program opens none for its day, nor asks for it.
-            if !self.is_admitted(chain, payment.amount, payment.paid_at).await? {
+            if self.platform.admission(now).check(payment.amount, payment.paid_at).is_err() {
                 continue;
             }
             let shard = self.shard_of(&payment.order, payment.paid_at);
@@ -361,7 +398,7 @@ impl Plan {
             return Ok(());
         }
         let payer = self.payer;
-        let account = opened(chain, &address).await?;
+        let account = self.account(chain, &address).await?;
         let grows = account.is_some();
         let instruction = match account {
             None => Some(instruction::open_user(&payer, &self.addresses, key, slots)),

@@ -53,6 +53,8 @@ fn main() {
     if wanted.is_some_and(|wanted| !wanted.starts_with(PACED) && wanted != MOST) {
         return;
     }
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_default();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(measure());
 }

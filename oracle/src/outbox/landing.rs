@@ -23,6 +23,8 @@ pub enum Word {
     Recorded,
     /// The program refused it.
     Refused(String),
+    /// It did not record it, and the log, which a node cuts off, does not say why.
+    Unsaid,
 }
 
 /// What a transaction that succeeded says of each record it carries.
@@ -44,7 +46,8 @@ pub fn words(records: &[Due], ended: &Ended) -> Result<Vec<(i64, Word)>, rebate_
 /// Why each record was refused, of a transaction that failed with `all` because every record was.
 pub fn refused(records: &[Due], logs: &[String], all: &str) -> Vec<(i64, Word)> {
     let word = |due: &Due| match Record::decode(&due.bytes) {
-        Some(record) => refusal(&record, logs, Some(all)),
+        // Of several, another one may be why.
+        Some(record) => refusal(&record, logs, Some(all).filter(|_| records.len() == 1)),
         None => Word::Refused("the record cannot be read".into()),
     };
     records.iter().map(|due| (due.id, word(due))).collect()
@@ -60,8 +63,7 @@ fn refusal(record: &Record, logs: &[String], all: Option<&str>) -> Word {
     };
     let short: String = order.chars().take(16).collect();
     let line = refusals(logs).into_iter().find(|(found, _)| *found == short).map(|(_, reason)| reason);
-    let reason = line.or_else(|| all.map(str::to_owned));
-    Word::Refused(reason.unwrap_or_else(|| "the transaction's log does not say why any more".to_owned()))
+    line.or_else(|| all.map(str::to_owned)).map_or(Word::Unsaid, Word::Refused)
 }
 
 /// The word's consequence. What the program says it took before is looked up: it may have been we, before the database was
@@ -82,6 +84,7 @@ pub async fn fate(
         // Who says it is recorded says where.
         (Word::Recorded, None) => return Ok(again("recorded, but not known where".to_owned())),
         (Word::Refused(reason), _) => reason,
+        (Word::Unsaid, _) => return Ok(again("the transaction's log does not say why it was not recorded".to_owned())),
     };
     let is = |refusal: Refusal| reason == refusal.name();
     if is(Refusal::FromTheFuture) {

@@ -6,6 +6,7 @@ use rebate_core::{
     payment::Payment,
     redemption::Redemption,
     refund::Refund,
+    units::UserKey,
     wallet::WalletLink,
 };
 
@@ -55,6 +56,16 @@ impl Record {
         };
         // The same kind again: only the end is left, or bytes that are too many.
         records.next::<Payment>().ok()?.is_none().then_some(record)
+    }
+
+    /// Whose account it is about, where the record says it.
+    pub fn user(&self) -> Option<UserKey> {
+        match self {
+            Self::Payment(payment) => Some(payment.user),
+            Self::Redemption(redemption) => Some(redemption.user),
+            Self::Link(link) => Some(link.user),
+            Self::Refund(_) => None,
+        }
     }
 
     /// Whether the event is about this record's order, or this link of a wallet, whatever else it says.

@@ -7,10 +7,11 @@ use crate::{
 use rebate_client::{
     Pubkey,
     chain::{ChainError, Dispatch, Ended, Lifetime, SubmitError},
+    recorder::LEGACY_TRANSACTION,
 };
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_message::{Message, VersionedMessage};
-use solana_program::instruction::Instruction;
+use solana_program::{hash::Hash, instruction::Instruction};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use std::{sync::Arc, time::Duration};
@@ -88,19 +89,14 @@ impl<C: Dispatch> Sender<C> {
         self.payer.key()
     }
 
-    /// The instructions with a compute budget before them.
-    fn budgeted(instructions: &[Instruction], units: u32, price: u64) -> Vec<Instruction> {
-        let mut all = vec![ComputeBudgetInstruction::set_compute_unit_limit(units)];
-        if price > 0 {
-            all.push(ComputeBudgetInstruction::set_compute_unit_price(price));
-        }
-        all.extend_from_slice(instructions);
-        all
-    }
-
-    /// With the compute budget that they will have, as far as their size on the wire goes.
-    pub fn sized(instructions: &[Instruction]) -> Vec<Instruction> {
-        Self::budgeted(instructions, MOST_UNITS, 1)
+    /// Whether a transaction with these instructions fits on the wire, with the compute budget it will have.
+    ///
+    /// Transactions of version 1 would have room for three times as many payments, but nodes that are out, up to 4.2.2, take
+    /// none of more than 1,232 bytes from a client yet.
+    pub fn fits(&self, instructions: &[Instruction]) -> bool {
+        let message = self.message(instructions, MOST_UNITS, 1, Hash::default());
+        // One signature behind a length of one byte.
+        message.serialize().len().saturating_add(65) <= LEGACY_TRANSACTION
     }
 
     async fn price(&self) -> Result<u64, ChainError> {
@@ -113,8 +109,14 @@ impl<C: Dispatch> Sender<C> {
         Ok(now)
     }
 
-    fn message(&self, instructions: &[Instruction], lifetime: &Lifetime) -> VersionedMessage {
-        VersionedMessage::Legacy(Message::new_with_blockhash(instructions, Some(&self.payer.key()), &lifetime.hash))
+    /// The message with a budget of `units`, each paid for with `price` millionths of a lamport.
+    fn message(&self, instructions: &[Instruction], units: u32, price: u64, hash: Hash) -> VersionedMessage {
+        let mut all = vec![ComputeBudgetInstruction::set_compute_unit_limit(units)];
+        if price > 0 {
+            all.push(ComputeBudgetInstruction::set_compute_unit_price(price));
+        }
+        all.extend_from_slice(instructions);
+        VersionedMessage::Legacy(Message::new_with_blockhash(&all, Some(&self.payer.key()), &hash))
     }
 
     /// A signed transaction that succeeds as things are now, and what it would log.
@@ -129,11 +131,12 @@ impl<C: Dispatch> Sender<C> {
         let price = self.price().await?;
         let unsigned = VersionedTransaction {
             signatures: vec![Signature::default()],
-            message: self.message(&Self::budgeted(instructions, MOST_UNITS, price), lifetime),
+            message: self.message(instructions, MOST_UNITS, price, lifetime.hash),
         };
         let simulated = self.chain.simulate(&unsigned).await?;
         simulated.ended?;
-        let message = self.message(&Self::budgeted(instructions, limit(simulated.units), price), lifetime);
+        let units = limit(simulated.units);
+        let message = self.message(instructions, units, price, lifetime.hash);
         let signature = self.payer.sign(&message.serialize()).await?;
         let transaction = VersionedTransaction { signatures: vec![signature], message };
         Ok((Made { signature, transaction, last_block_height: lifetime.last_block_height }, simulated.logs))

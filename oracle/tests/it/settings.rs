@@ -1,6 +1,7 @@
 //! The settings' file.
 
 use rebate_oracle::Settings;
+use rebate_oracle::outbox::{Options, settings::KeyPlace};
 use rebate_oracle::settings::Limits;
 
 const EXAMPLE: &str = include_str!("../../settings.example.toml");
@@ -47,4 +48,31 @@ fn settings_that_cannot_be_meant_are_refused() {
     let nothing = Settings::parse(&EXAMPLE.replace("secrets = [{ env = \"SHOP_SECRET\" }]", "secrets = []")).unwrap();
     let error = nothing.providers().err().unwrap().to_string();
     assert!(!error.is_empty());
+}
+
+#[test]
+fn the_outbox_is_read_with_its_keys_in_a_file_a_variable_or_a_remote_signer_and_nothing_misspelt_is() {
+    let section = r#"
+[outbox]
+rpc = { env = "SOLANA_RPC" }
+oracle_key = { remote = { url = "https://signer.internal:8443", key = "ReBo6PHCPNUAdG9RMgkdmMmoW6gDbtJ8aMVU7AJgm5u", authority = "/run/secrets/authority.pem", identity = "/run/secrets/identity.pem" } }
+payer_key = { file = "/run/secrets/payer.json" }
+batch = 3
+fee_percentile = 90
+"#;
+    let outbox = Settings::parse(&format!("{EXAMPLE}{section}")).unwrap().outbox.unwrap();
+    assert_eq!((outbox.batch, outbox.fee_percentile), (3, 90));
+    // What is not said is the default.
+    let defaults = Options::default();
+    assert_eq!(outbox.under_way, defaults.under_way);
+    assert_eq!((u128::from(outbox.gather_ms), outbox.attempts), (defaults.gather.as_millis(), defaults.attempts));
+    assert!(matches!(outbox.oracle_key, KeyPlace::Remote { .. }));
+    // A key that is not where the settings say is an error that says where.
+    let error = outbox.payer_key.signer().err().unwrap().to_string();
+    assert!(error.contains("/run/secrets/payer.json"), "{error}");
+    for (from, to) in [("batch = 3", "bach = 3"), ("{ file = ", "{ path = "), ("rpc = { env = \"SOLANA_RPC\" }", "")] {
+        let (changed, example) = (section.replacen(from, to, 1), EXAMPLE);
+        assert_ne!(changed, section);
+        assert!(Settings::parse(&format!("{example}{changed}")).is_err(), "{to}");
+    }
 }

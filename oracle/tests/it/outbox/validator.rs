@@ -79,24 +79,42 @@ async fn through(pool: &PgPool) {
     }
 }
 
+/// A validator with a platform.
+struct Stage {
+    validator: LocalValidator,
+    // Goes after the validator.
+    _folder: tempfile::TempDir,
+    chain: RpcChain,
+    addresses: Addresses,
+    payer: Keypair,
+    oracle: Keypair,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, program) = (folder.path().to_owned(), artifacts::program());
+        let start = move || LocalValidator::start(&dir, &PROGRAM.to_string(), &program);
+        let validator = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+        let chain = RpcChain::new(&validator.rpc_url(), Commitment::Confirmed);
+        let (payer, admin, pauser, oracle) = (Keypair::new(), Keypair::new(), Keypair::new(), Keypair::new());
+        for key in [&payer, &admin] {
+            chain.airdrop(&key.pubkey(), 100_000_000_000).await.unwrap();
+        }
+        let addresses = Addresses::of(1);
+        let settings = settings(1, &admin.pubkey(), &pauser.pubkey());
+        let create = instruction::create_platform(&payer.pubkey(), &settings);
+        chain.submit(&[create], &[&payer]).await.unwrap();
+        let (always, key) = (Timestamp(0), oracle.pubkey());
+        let register = instruction::register_oracle_key(&admin.pubkey(), &addresses, &key, always, always);
+        chain.submit(&[register], &[&admin]).await.unwrap();
+        Self { validator, _folder: folder, chain, addresses, payer, oracle }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_validator_every_order_is_recorded_once_though_it_is_down_the_oracle_killed_and_its_database_restored() {
-    let folder = tempfile::tempdir().unwrap();
-    let (dir, program) = (folder.path().to_owned(), artifacts::program());
-    let start = move || LocalValidator::start(&dir, &PROGRAM.to_string(), &program);
-    let validator = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
-    let chain = RpcChain::new(&validator.rpc_url(), Commitment::Confirmed);
-    let (payer, admin, pauser, oracle) = (Keypair::new(), Keypair::new(), Keypair::new(), Keypair::new());
-    for key in [&payer, &admin] {
-        chain.airdrop(&key.pubkey(), 100_000_000_000).await.unwrap();
-    }
-    let addresses = Addresses::of(1);
-    let settings = settings(1, &admin.pubkey(), &pauser.pubkey());
-    let create = instruction::create_platform(&payer.pubkey(), &settings);
-    chain.submit(&[create], &[&payer]).await.unwrap();
-    let (always, key) = (Timestamp(0), oracle.pubkey());
-    let register = instruction::register_oracle_key(&admin.pubkey(), &addresses, &key, always, always);
-    chain.submit(&[register], &[&admin]).await.unwrap();
+    let Stage { validator, chain, addresses, payer, oracle, _folder } = Stage::set().await;
     let now = chain.now().await.unwrap();
 
     let database = TestDatabase::of_oracle().await.unwrap();
@@ -146,7 +164,9 @@ async fn on_a_validator_every_order_is_recorded_once_though_it_is_down_the_oracl
     let killed = process();
     sleep(Duration::from_millis(400)).await;
     closed.store(true, Ordering::SeqCst);
-    sleep(Duration::from_secs(3)).await;
+    // ORACLE_AWAY=60 has the node away for a whole minute.
+    let away = std::env::var("ORACLE_AWAY").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    sleep(Duration::from_secs(away)).await;
     killed.abort();
     let killed = process();
     closed.store(false, Ordering::SeqCst);
@@ -181,4 +201,64 @@ async fn on_a_validator_every_order_is_recorded_once_though_it_is_down_the_oracl
         let times = events.iter().filter(|emitted| record.is_recorded_by(&emitted.event)).count();
         assert_eq!(times, 1, "{number} is on chain {times} times");
     }
+}
+
+/// What this process has in memory, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_validator_neither_memory_nor_what_is_under_way_grows_with_the_orders_that_are_through() {
+    const ROUNDS: u64 = 12;
+    const ORDERS: u64 = 80;
+    let Stage { validator, chain, addresses, payer, oracle, _folder } = Stage::set().await;
+    let database = TestDatabase::of_oracle().await.unwrap();
+    let pool = database.pool();
+    let over = CancellationToken::new();
+    let options = Options::default();
+    let outbox = Outbox::new(
+        sqlx::postgres::PgPoolOptions::new().max_connections(6).connect_lazy(&database.url()).unwrap(),
+        RpcChain::new(&validator.rpc_url(), Commitment::Confirmed),
+        Arc::new(LocalKey::new(oracle)),
+        Arc::new(LocalKey::new(payer)),
+        addresses.platform,
+        options,
+        Metrics::new(&Registry::new()).unwrap(),
+    );
+    let token = over.clone();
+    let running = tokio::spawn(async move { outbox.run(token).await });
+    let mut settled = 0;
+    for round in 0..ROUNDS {
+        let now = chain.now().await.unwrap();
+        for at in 0..ORDERS {
+            let number = format!("soak-{round}-{at}");
+            let payment = Payment {
+                order: OrderHash::of(&number),
+                user: platform_id::unkeyed_user(&format!("user {round} {}", at % 60)),
+                amount: Amount(1_000),
+                paid_at: Timestamp(now),
+                ..Payment::default()
+            };
+            insert(pool, &addresses.platform, &number, &Record::Payment(payment)).await;
+        }
+        let under_way: i64 = sqlx::query_scalar("SELECT count(*) FROM submissions").fetch_one(pool).await.unwrap();
+        assert!(under_way <= i64::try_from(options.under_way).unwrap());
+        through(pool).await;
+        // What allocators and connections keep is there after a few.
+        if round == ROUNDS / 3 {
+            settled = resident();
+        }
+    }
+    let after = resident();
+    over.cancel();
+    running.await.unwrap();
+    println!("{settled} KiB after a third of {} orders, {after} KiB after all", ROUNDS * ORDERS);
+    assert!(after < settled + 8 * 1_024, "{settled} KiB after a third, {after} KiB after all");
+    assert_eq!(open(pool).await, 0);
+    let recorded: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM records WHERE state = 3").fetch_one(pool).await.unwrap();
+    assert_eq!(recorded, i64::try_from(ROUNDS * ORDERS).unwrap());
 }
