@@ -11,7 +11,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_answered_with_yes_is_there_after_postgres_restarted_and_the_rest_can_come_again() {
-    let dir = tempfile::Builder::new().prefix("rb").tempdir_in("/tmp").unwrap();
+    let dir = tempfile::Builder::new().prefix("rb").tempdir().unwrap();
     let path = dir.path().to_owned();
     let start = move || {
         let path = path.clone();
