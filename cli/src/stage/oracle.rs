@@ -78,6 +78,7 @@ impl Oracle {
                 ProviderSettings::Hmac { secrets: vec![place(&folder, PROVIDER, &secret)?], tolerance: TOLERANCE },
             )]
             .into(),
+            keep_notices: 0,
             webhook: None,
             outbox: None,
             limits: Limits { connections: CONNECTIONS, ..Limits::default() },
