@@ -60,7 +60,11 @@ payer_key = { file = "/run/secrets/payer.json" }
 batch = 3
 fee_percentile = 90
 "#;
-    let outbox = Settings::parse(&format!("{EXAMPLE}{section}")).unwrap().outbox.unwrap();
+    // The example with this section in the place of its own.
+    let (before, own) = EXAMPLE.split_once("[outbox]").unwrap();
+    let (_, after) = own.split_once("\n[").unwrap();
+    let parse = |section: &str| Settings::parse(&format!("{before}[{after}{section}"));
+    let outbox = parse(section).unwrap().outbox.unwrap();
     assert_eq!((outbox.batch, outbox.fee_percentile), (3, 90));
     // What is not said is the default.
     let defaults = Options::default();
@@ -70,9 +74,12 @@ fee_percentile = 90
     // A key that is not where the settings say is an error that says where.
     let error = outbox.payer_key.signer().err().unwrap().to_string();
     assert!(error.contains("/run/secrets/payer.json"), "{error}");
+    let in_a_variable = section.replacen("file = \"/run/secrets/payer.json\"", "env = \"NO_SUCH_VARIABLE\"", 1);
+    let error = parse(&in_a_variable).unwrap().outbox.unwrap().payer_key.signer().err().unwrap().to_string();
+    assert!(error.contains("NO_SUCH_VARIABLE"), "{error}");
     for (from, to) in [("batch = 3", "bach = 3"), ("{ file = ", "{ path = "), ("rpc = { env = \"SOLANA_RPC\" }", "")] {
-        let (changed, example) = (section.replacen(from, to, 1), EXAMPLE);
+        let changed = section.replacen(from, to, 1);
         assert_ne!(changed, section);
-        assert!(Settings::parse(&format!("{example}{changed}")).is_err(), "{to}");
+        assert!(parse(&changed).is_err(), "{to}");
     }
 }
