@@ -136,7 +136,8 @@ fn send<C: Dispatch + Clone + 'static>(
 ) {
     let key = |key: &Keypair| Arc::new(LocalKey::new(key.insecure_clone()));
     let (oracle, payer) = (key(&cast.oracle), key(&cast.payer));
-    let options = Options { gather: GATHER, look: LOOK, ..Options::default() };
+    // One transaction after the other: an evening is played in the order of its file, and looks the same each time.
+    let options = Options { gather: GATHER, look: LOOK, under_way: 1, ..Options::default() };
     let outbox = Outbox::new(pool.clone(), chain, oracle, payer, platform, options, metrics);
     let token = token.clone();
     services.spawn(async move {
