@@ -1,6 +1,10 @@
 //! The program's events, decoded. Field for field what `idl/rebate.json` says.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use rebate_core::{
+    payment::Payment,
+    units::{Amount, OrderHash, Timestamp, UserKey},
+};
 use solana_program::hash::hash;
 use std::sync::LazyLock;
 use thiserror::Error;
@@ -293,6 +297,23 @@ pub struct PaymentRecorded {
     pub number: u64,
     /// Of every rule in force, in order of evaluation.
     pub outcomes: Vec<OutcomeEntry>,
+}
+
+impl From<&PaymentRecorded> for Payment {
+    /// What the oracle signed.
+    fn from(event: &PaymentRecorded) -> Self {
+        Self {
+            order: OrderHash(event.order),
+            user: UserKey(event.user),
+            amount: Amount(event.amount),
+            paid_at: Timestamp(event.paid_at),
+            product: event.product,
+            streamer: event.streamer,
+            session: event.session,
+            tier: event.tier,
+            segments: event.segments,
+        }
+    }
 }
 
 /// What one rule did with a record.

@@ -9,13 +9,13 @@ use crate::{
     address::Addresses,
     block::Emitted,
     chain::{ChainError, Mention, ReadHistory},
-    event::{self, Event, PaymentRecorded},
+    event::{self, Event},
     proof::{leads_to_peak, peak_height},
 };
 use rebate_core::{
     journal::{self, Hash},
     payment::Payment,
-    units::{Amount, JournalIndex, OrderHash, Timestamp, UserKey},
+    units::{JournalIndex, OrderHash},
 };
 use solana_program::pubkey::Pubkey;
 use solana_signature::Signature;
@@ -262,24 +262,10 @@ impl<C: ReadHistory + Clone + 'static> JournalHistory<C> {
             let order = OrderHash(event.order);
             // An oracle that signs one order for two days contradicts itself; the later one counts here.
             if self.orders.get(&order).is_none_or(|other| other.index.0 < index) {
-                let recorded = RecordedOrder { index: JournalIndex(index), payment: payment(&event), event: bytes };
+                let recorded =
+                    RecordedOrder { index: JournalIndex(index), payment: Payment::from(&event), event: bytes };
                 self.orders.insert(order, recorded);
             }
         }
-    }
-}
-
-/// What the oracle signed.
-fn payment(event: &PaymentRecorded) -> Payment {
-    Payment {
-        order: OrderHash(event.order),
-        user: UserKey(event.user),
-        amount: Amount(event.amount),
-        paid_at: Timestamp(event.paid_at),
-        product: event.product,
-        streamer: event.streamer,
-        session: event.session,
-        tier: event.tier,
-        segments: event.segments,
     }
 }

@@ -35,17 +35,7 @@ impl SignedRecord {
     /// The record that an event says it is about; `None` of events that are about none.
     pub fn of(event: &Event) -> Option<Self> {
         Some(match event {
-            Event::PaymentRecorded(event) => Self::Payment(Payment {
-                order: OrderHash(event.order),
-                user: UserKey(event.user),
-                amount: Amount(event.amount),
-                paid_at: Timestamp(event.paid_at),
-                product: event.product,
-                streamer: event.streamer,
-                session: event.session,
-                tier: event.tier,
-                segments: event.segments,
-            }),
+            Event::PaymentRecorded(event) => Self::Payment(Payment::from(event)),
             Event::RefundRecorded(event) => Self::Refund(Refund {
                 order: OrderHash(event.order),
                 of: OrderHash(event.of),

@@ -18,7 +18,7 @@ use rebate_core::{
     payment::Payment,
     refund::Refund,
     refusal::Refusal,
-    units::{Amount, JournalIndex, OrderHash, Timestamp, UserKey},
+    units::{JournalIndex, OrderHash, Timestamp, UserKey},
 };
 use solana_signature::Signature;
 use sqlx::PgPool;
@@ -165,17 +165,7 @@ impl<C: Dispatch + Clone + 'static> Prover<C> {
             {
                 Some(RecordedOrder {
                     index: JournalIndex(event.journal_index),
-                    payment: Payment {
-                        order: OrderHash(event.order),
-                        user: UserKey(event.user),
-                        amount: Amount(event.amount),
-                        paid_at: Timestamp(event.paid_at),
-                        product: event.product,
-                        streamer: event.streamer,
-                        session: event.session,
-                        tier: event.tier,
-                        segments: event.segments,
-                    },
+                    payment: Payment::from(&event),
                     event: emitted.bytes,
                 })
             }
