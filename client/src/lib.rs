@@ -11,6 +11,7 @@ pub mod event;
 pub mod explorer;
 pub mod history;
 pub mod instruction;
+pub mod lookup;
 pub mod merkle;
 pub mod oracle;
 pub mod plan;
