@@ -3,6 +3,7 @@
 //!
 //! [`serve`] runs it on a listener; `/openapi.json` describes it.
 
+pub mod access;
 pub mod database;
 mod definition;
 mod integrity;

@@ -6,6 +6,7 @@ mod description;
 mod entries;
 mod integrity;
 mod metrics;
+mod operators;
 mod orders;
 mod platforms;
 mod proof;
@@ -30,6 +31,15 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+}
+
+/// What operators do, and what users are told about themselves. Not public.
+pub(crate) fn access() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(operators::keys::list, operators::keys::create))
+        .routes(routes!(operators::keys::revoke))
+        .routes(routes!(operators::audit::list))
+        .routes(routes!(operators::me::show))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    bench, demo, index, keys, oracle, pay, platform, rule, simulate, vault, verify,
+    bench, demo, index, keys, operator, oracle, pay, platform, rule, simulate, vault, verify,
 };
 
 /// Does what the arguments say.
@@ -21,6 +21,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Index(command) => index::run(command).await,
         Command::Oracle(command) => oracle::run(command).await,
+        Command::Operator(arguments) => operator::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
     }
 }
