@@ -436,7 +436,7 @@ pub struct VerifyArguments {
 }
 
 fn timelock(text: &str) -> Result<u32, String> {
-    crate::span::parse(text)
+    rebate_rulefile::span::parse(text)
         .filter(|seconds| *seconds <= MAX_SPAN)
         .ok_or_else(|| format!("{text:?} is no span of at most 366d; expected a number with d, h, m or s, like 24h"))
 }

@@ -1,7 +1,6 @@
 //! A rule in a plain English sentence.
 
-use super::{findings::title, open_or};
-use crate::rule_file::RuleFile;
+use crate::{file::RuleFile, findings::title, text::open_or};
 use rebate_core::{
     rule::{Effect, Field, GroupMode, Limits, OnLimit, Operator, Predicate, Rule, Step, TierMode},
     time::UtcOffset,

@@ -1,0 +1,1 @@
+//! Rules that are not in force yet, over what was really paid.
