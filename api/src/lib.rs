@@ -3,8 +3,11 @@
 //!
 //! [`serve`] runs it on a listener; `/openapi.json` describes it.
 
+mod backtests;
 pub mod database;
 mod definition;
+mod drafts;
+mod editor;
 mod integrity;
 mod metrics;
 mod openapi;

@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::metrics::Metrics;
+use crate::{backtests::Backtests, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -50,6 +50,7 @@ struct Inner {
     settings: Settings,
     metrics: Metrics,
     comparer: Comparer,
+    backtests: Backtests,
 }
 
 impl ApiState {
@@ -64,7 +65,16 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer: Comparer::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                chain,
+                settings,
+                metrics,
+                comparer: Comparer::default(),
+                backtests: Backtests::default(),
+            }),
+        })
     }
 
     /// Connections to the database.
@@ -85,6 +95,11 @@ impl ApiState {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// The back-tests of this process.
+    pub(crate) fn backtests(&self) -> &Backtests {
+        &self.inner.backtests
     }
 
     /// Compares the tables with the chain.

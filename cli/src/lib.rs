@@ -1,6 +1,7 @@
 //! The command `rebate`: what it does, as a library, so that tests do the same.
 
 pub mod arguments;
+pub mod backtest;
 pub mod bench;
 pub mod cast;
 pub mod demo;

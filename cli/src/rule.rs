@@ -7,13 +7,9 @@ use rebate_client::{
     account::RuleBook,
     address::Addresses,
     chain::{ReadAccounts, Submit},
-    event::RuleDefinition,
     instruction,
 };
-use rebate_core::{
-    rule::Rule,
-    units::{RuleId, Timestamp},
-};
+use rebate_core::{rule::Rule, units::Timestamp};
 use rebate_rulefile::{
     RuleFile, explain, findings,
     text::{condition_text, effect_text, open_or},
@@ -40,7 +36,7 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
         }
         RuleCommand::Publish { node, platform, file, effective_at } => {
             let file = RuleFile::read(&file)?;
-            let effective_at = effective_at.as_deref().map(moment).transpose()?;
+            let effective_at = effective_at.as_deref().map(|text| moment("--effective-at", text)).transpose()?;
             let (chain, payer) = platform::connect(&node)?;
             let addresses = Addresses::at(platform);
             let account = platform::read(&chain, platform).await?;
@@ -59,7 +55,7 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
             };
             let effective_at = effective_at.unwrap_or(earliest);
             for definition in file.rules {
-                match next_version(definition, &rules) {
+                match definition.next_version(&rules) {
                     None => {}
                     Some(next) => {
                         let publish = instruction::publish_rule(&payer.pubkey(), &addresses, &next, effective_at);
@@ -96,25 +92,10 @@ pub(crate) async fn rule_book(
     Ok(RuleBook::decode_with_rules(&account.data)?)
 }
 
-/// The version of `definition` to publish, or `None` if the last one published says the same.
-fn next_version(definition: RuleDefinition, published: &[Rule]) -> Option<RuleDefinition> {
-    let last = published.iter().filter(|rule| rule.id == RuleId(definition.id)).max_by_key(|rule| rule.version);
-    let Some(last) = last else { return Some(definition) };
-    let same = definition.rule(last.effective_at).is_ok_and(|mut rule| {
-        // What is no part of a definition is as with the published one.
-        (rule.version, rule.epoch, rule.has_siblings) = (last.version, last.epoch, last.has_siblings);
-        rule.superseded_at = last.superseded_at;
-        (rule.granted, rule.grants, rule.reversed) = (last.granted, last.grants, last.reversed);
-        (rule.budget_spent, rule.budget_grants) = (last.budget_spent, last.budget_grants);
-        rule == *last
-    });
-    if same { None } else { Some(RuleDefinition { version: last.version.0.saturating_add(1), ..definition }) }
-}
-
-fn moment(text: &str) -> anyhow::Result<Timestamp> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).with_context(|| {
-        format!("--effective-at {text:?} is no date and time; expected one like 2026-10-01T00:00:00+08:00")
-    })?;
+/// A date and time that the option `name` was given.
+pub(crate) fn moment(name: &str, text: &str) -> anyhow::Result<Timestamp> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .with_context(|| format!("{name} {text:?} is no date and time; expected one like 2026-10-01T00:00:00+08:00"))?;
     Ok(Timestamp(moment.unix_timestamp()))
 }
 

@@ -34,7 +34,8 @@ pub fn condition_text(condition: &[Predicate]) -> String {
     text
 }
 
-fn predicate_text(predicate: &Predicate) -> String {
+/// A comparison, as rule files write it.
+pub fn predicate_text(predicate: &Predicate) -> String {
     let not = if predicate.negated() { "not " } else { "" };
     let field = predicate.field().map_or("?", |field| field.name());
     match predicate.operator() {
