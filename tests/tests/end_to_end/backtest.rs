@@ -61,11 +61,11 @@ impl Service {
             platform.refund(&refund, &p2).unwrap();
             platform
         });
-        let service =
+        let mut service =
             Self { platform, database, url: String::new(), client: Client::new(), token: CancellationToken::new() };
         service.index().await;
-        let url = service.serve().await;
-        Self { url, ..service }
+        service.url = service.serve().await;
+        service
     }
 
     /// Brings the database to the chain's tip.
