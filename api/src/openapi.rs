@@ -67,21 +67,22 @@ impl Modify for Security {
     }
 }
 
-/// Every route, with its description: about the data, and about the server.
-pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
+/// Every route, with its description: about the data, about drafts, and about the server.
+pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     (
         OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()).merge(routes::access()),
+        OpenApiRouter::new().merge(routes::drafts()),
         OpenApiRouter::new().merge(routes::operations()),
     )
 }
 
 /// The API's description.
 pub fn openapi() -> OpenApiDocument {
-    let (data, operations) = described();
-    let mut document = data.merge(operations).into_openapi();
+    let (data, drafts, operations) = described();
+    let mut document = data.merge(drafts).merge(operations).into_openapi();
     for (path, item) in &mut document.paths.paths {
         // Integrity also depends on the chain, as it is while the answer is made.
-        if path.starts_with("/v1/") && path != "/v1/integrity" {
+        if path.starts_with("/v1/") && path != "/v1/integrity" && !path.starts_with("/v1/backtests") {
             // What wants a key is kept by nobody.
             item.get.iter_mut().filter(|operation| operation.security.is_none()).for_each(describe_caching);
         }

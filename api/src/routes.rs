@@ -1,8 +1,10 @@
 //! What is answered where: a file a resource.
 
+mod backtests;
 mod balances;
 mod consistency;
 mod description;
+mod drafts;
 mod entries;
 mod integrity;
 mod metrics;
@@ -40,6 +42,17 @@ pub(crate) fn access() -> OpenApiRouter<ApiState> {
         .routes(routes!(operators::keys::revoke))
         .routes(routes!(operators::audit::list))
         .routes(routes!(operators::me::show))
+}
+
+/// What is about drafts: their bodies are longer than others.
+pub(crate) fn drafts() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(drafts::check))
+        .routes(routes!(drafts::transaction))
+        .routes(routes!(drafts::versions))
+        .routes(routes!(drafts::file))
+        .routes(routes!(backtests::begin))
+        .routes(routes!(backtests::show, backtests::cancel))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

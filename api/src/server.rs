@@ -1,6 +1,7 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
+    drafts::DRAFT_LIMIT,
     metrics,
     openapi::described,
     problem::{self, Kind, Problem},
@@ -28,15 +29,16 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-/// No request here needs a longer body.
+/// No request needs a longer body but those with a draft.
 const BODY_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    let (data, operations) = described();
+    let (data, drafts, operations) = described();
     let (data, _) = data.split_for_parts();
+    let (drafts, _) = drafts.split_for_parts();
     let (operations, _) = operations.split_for_parts();
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
@@ -56,14 +58,22 @@ pub fn router(state: ApiState) -> Router {
                 // Nothing here goes by cookies, so a page can only do what its user gave it a key for.
                 .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
                 .allow_headers([header::IF_NONE_MATCH, header::AUTHORIZATION, header::CONTENT_TYPE, REQUEST_ID])
-                .expose_headers([header::ETAG, header::RETRY_AFTER, header::WWW_AUTHENTICATE, REQUEST_ID]),
+                .expose_headers([
+                    header::ETAG,
+                    header::LOCATION,
+                    header::RETRY_AFTER,
+                    header::WWW_AUTHENTICATE,
+                    REQUEST_ID,
+                ]),
         )
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
-        .layer(CompressionLayer::new())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+        .layer(CompressionLayer::new());
 
-    data.layer(bounded).merge(operations).with_state(state).layer(everything)
+    let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
+    let operations = operations.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    data.merge(drafts).layer(bounded).merge(operations).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.

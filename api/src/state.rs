@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::{access::Access, metrics::Metrics};
+use crate::{access::Access, backtests::Backtests, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -51,6 +51,7 @@ struct Inner {
     settings: Settings,
     metrics: Metrics,
     comparer: Comparer,
+    backtests: Backtests,
 }
 
 impl ApiState {
@@ -65,7 +66,8 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let inner = Inner { pool, chain, settings, metrics, comparer: Comparer::default() };
+        let (comparer, backtests) = (Comparer::default(), Backtests::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, backtests };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -98,6 +100,11 @@ impl ApiState {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// The back-tests of this process.
+    pub(crate) fn backtests(&self) -> &Backtests {
+        &self.inner.backtests
     }
 
     /// Compares the tables with the chain.

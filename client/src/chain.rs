@@ -157,6 +157,14 @@ pub trait ReadAccounts: Send + Sync {
     /// # Errors
     /// [`ChainError`].
     async fn now(&self) -> Result<i64, ChainError>;
+
+    /// The newest confirmed blockhash, to build a transaction on that somebody else signs and sends.
+    ///
+    /// # Errors
+    /// [`ChainError`], also where only accounts can be read here.
+    async fn newest_blockhash(&self) -> Result<Lifetime, ChainError> {
+        Err(ChainError::Unusable { node: "that only shows accounts".to_owned(), what: "no blockhash".to_owned() })
+    }
 }
 
 /// Submits transactions.

@@ -19,6 +19,7 @@ pub mod platform_id;
 pub mod proof;
 pub mod recorder;
 pub mod replay;
+pub mod unsigned;
 pub mod verify;
 
 pub use solana_program::pubkey::Pubkey;

@@ -3,9 +3,11 @@
 //! [`Ledger`] knows users and orders by number, for who has names of their own for them. [`Replay`] knows them as the chain
 //! does, by key and by hash.
 
+mod known_funds;
 mod ledger;
 mod vault;
 
+pub use known_funds::KnownFunds;
 pub use ledger::{AssetTerms, Decided, Ledger, NoSuchRule, NotPublished, OrderIndex, Redeemed, Terms, UserIndex};
 pub use vault::Vault;
 

@@ -320,6 +320,10 @@ impl State {
 
 #[async_trait]
 impl ReadAccounts for EmbeddedChain {
+    async fn newest_blockhash(&self) -> Result<Lifetime, ChainError> {
+        self.lifetime().await
+    }
+
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
         let state = self.lock();
         let slot = state.tip();

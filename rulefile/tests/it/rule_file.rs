@@ -1,12 +1,12 @@
 //! Rule files: what a sound one comes to, and where and how each broken one is told to be broken.
 
-use rebate_cli::rule_file::{RuleFile, RuleFileError};
 use rebate_client::{
     Pubkey,
     event::{AssetEntry, EffectEntry, LimitsEntry, OffsetEntry, PredicateEntry, RuleDefinition, StepEntry},
     platform_id,
 };
 use rebate_core::rule::{Field, Operator};
+use rebate_rulefile::{RuleFile, RuleFileError};
 use std::{fs, path::Path, str::FromStr};
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/rules.toml");
@@ -51,7 +51,7 @@ fn predicate(clause: u8, negated: bool, field: Field, operator: Operator, value:
 fn the_rules_of_the_demonstration_and_of_the_benchmark_are_sound() {
     let demo = RuleFile::read(Path::new(DEMO)).unwrap();
     assert!(demo.rules.len() >= 2, "{demo:?}");
-    let bench = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bench/simulate.toml");
+    let bench = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/src/bench/simulate.toml");
     assert_eq!(RuleFile::read(Path::new(bench)).unwrap().rules.len(), 8);
 }
 

@@ -1,11 +1,11 @@
 //! What is odd about the rules of a file: nothing of it is an error, and nothing is said that is not so.
 
-use super::{
-    condition_text,
+use crate::{
     explain::{list, percent},
+    file::RuleFile,
+    text::condition_text,
     values::{Case, Values, cases, counted_cases, dates},
 };
-use crate::rule_file::RuleFile;
 use rebate_client::account::AssetKind;
 use rebate_core::{
     rule::{Effect, Field, GroupMode, OnLimit, Predicate, Rule, Step, TierMode, share},

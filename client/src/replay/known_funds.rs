@@ -4,10 +4,8 @@
 //! claim. The first two say in their events what the vault holds then; a claim does not, so that after one the vault may hold
 //! more than is known. What is granted out of it then shows that there is at least so much.
 
-use crate::{
-    event::{BalanceExpired, OutcomeEntry},
-    replay::Ledger,
-};
+use super::Ledger;
+use crate::event::{BalanceExpired, OutcomeEntry};
 use rebate_core::{
     outcome::Reason,
     units::{Amount, AssetId, MAX_ASSETS},
@@ -15,11 +13,11 @@ use rebate_core::{
 
 /// Which vaults may hold more than is known, by asset slot.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Vaults {
+pub struct KnownFunds {
     at_least: [bool; MAX_ASSETS],
 }
 
-impl Vaults {
+impl KnownFunds {
     /// Whether what is known of a vault's funds is only the least there can be.
     pub fn is_at_least(&self, asset: AssetId) -> bool {
         asset.slot().and_then(|slot| self.at_least.get(slot)).copied().unwrap_or_default()

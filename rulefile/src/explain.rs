@@ -1,7 +1,6 @@
 //! A rule in a plain English sentence.
 
-use super::{findings::title, open_or};
-use crate::rule_file::RuleFile;
+use crate::{file::RuleFile, findings::title, text::open_or};
 use rebate_core::{
     rule::{Effect, Field, GroupMode, Limits, OnLimit, Operator, Predicate, Rule, Step, TierMode},
     time::UtcOffset,
@@ -12,9 +11,14 @@ use time::{OffsetDateTime, UtcOffset as Offset, format_description::well_known::
 
 /// Every rule of a file, in order of evaluation.
 pub fn explanations(file: &RuleFile) -> Vec<String> {
+    explained(file).into_iter().map(|(_, sentence)| sentence).collect()
+}
+
+/// The same, each with the rule's number.
+pub fn explained(file: &RuleFile) -> Vec<(u16, String)> {
     let mut rules: Vec<Rule> = file.rules.iter().filter_map(|rule| rule.rule(Timestamp(0)).ok()).collect();
     rules.sort_by_key(Rule::order);
-    rules.iter().map(|rule| Explained { file, rules: &rules, rule }.sentence()).collect()
+    rules.iter().map(|rule| (rule.id.0, Explained { file, rules: &rules, rule }.sentence())).collect()
 }
 
 /// `a, b and c`, with another word for the last.

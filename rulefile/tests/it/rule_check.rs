@@ -1,16 +1,13 @@
 //! What `rebate rule check` says about sound rules: each in a sentence, and what is odd about it.
 
 use proptest::prelude::*;
-use rebate_cli::{
-    rule::{explain::explanations, findings::findings},
-    rule_file::RuleFile,
-};
 use rebate_client::replay::{Replay, Terms};
 use rebate_core::{
     outcome::Reason,
     payment::Payment,
     units::{Amount, OrderHash, Seconds, Timestamp, UserKey},
 };
+use rebate_rulefile::{RuleFile, explain::explanations, findings::findings};
 use std::{collections::HashSet, path::Path};
 
 /// 2026-10-03T12:00:00+08:00, a Saturday.
