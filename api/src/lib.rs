@@ -3,9 +3,12 @@
 //!
 //! [`serve`] runs it on a listener; `/openapi.json` describes it.
 
+mod book;
+mod calendar;
 pub mod database;
 mod definition;
 mod integrity;
+mod language;
 mod metrics;
 mod openapi;
 mod page;
@@ -18,6 +21,7 @@ mod state;
 mod transaction;
 mod tree;
 mod value;
+mod words;
 
 pub use openapi::openapi;
 pub use server::{router, serve};

@@ -3,7 +3,7 @@
 use crate::{
     metrics,
     openapi::described,
-    problem::{self, Kind, Problem},
+    problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
 use axum::{
@@ -32,6 +32,8 @@ const BODY_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// The API.
 pub fn router(state: ApiState) -> Router {
     let (data, operations) = described();
@@ -51,8 +53,8 @@ pub fn router(state: ApiState) -> Router {
             CorsLayer::new()
                 .allow_origin(Any)
                 .allow_methods([Method::GET, Method::HEAD])
-                .allow_headers([header::IF_NONE_MATCH, REQUEST_ID])
-                .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID]),
+                .allow_headers([header::IF_NONE_MATCH, header::ACCEPT_LANGUAGE, LAST_EVENT_ID, REQUEST_ID])
+                .expose_headers([header::ETAG, header::RETRY_AFTER, header::CONTENT_LANGUAGE, REQUEST_ID]),
         )
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
@@ -84,7 +86,7 @@ pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationTo
 }
 
 async fn overloaded(_: BoxError) -> Problem {
-    Problem::new(Kind::Overloaded, "this server answers as many requests as it can; try again in a moment")
+    Problem::new(Kind::Overloaded, Detail::Overloaded)
 }
 
 fn span(request: &Request) -> tracing::Span {

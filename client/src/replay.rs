@@ -4,9 +4,11 @@
 //! does, by key and by hash.
 
 mod ledger;
+mod standing;
 mod vault;
 
 pub use ledger::{AssetTerms, Decided, Ledger, NoSuchRule, NotPublished, OrderIndex, Redeemed, Terms, UserIndex};
+pub use standing::{Decision, Moment, Refundable, Standing};
 pub use vault::Vault;
 
 use rebate_core::{

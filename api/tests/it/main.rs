@@ -16,3 +16,4 @@ mod refunds;
 mod rules;
 mod served;
 mod status;
+mod words;
