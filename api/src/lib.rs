@@ -5,11 +5,14 @@
 
 pub mod access;
 mod backtests;
+mod book;
+mod calendar;
 pub mod database;
 mod definition;
 mod drafts;
 mod editor;
 mod integrity;
+mod language;
 mod metrics;
 mod openapi;
 mod page;
@@ -22,6 +25,7 @@ mod state;
 mod transaction;
 mod tree;
 mod value;
+mod words;
 
 pub use openapi::openapi;
 pub use server::{router, serve};

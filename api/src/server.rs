@@ -4,7 +4,7 @@ use crate::{
     drafts::DRAFT_LIMIT,
     metrics,
     openapi::described,
-    problem::{self, Kind, Problem},
+    problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
 use axum::{
@@ -34,6 +34,8 @@ const BODY_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// The API.
 pub fn router(state: ApiState) -> Router {
     let (data, drafts, operations) = described();
@@ -57,8 +59,16 @@ pub fn router(state: ApiState) -> Router {
                 .allow_origin(Any)
                 // Nothing here goes by cookies, so a page can only do what its user gave it a key for.
                 .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-                .allow_headers([header::IF_NONE_MATCH, header::AUTHORIZATION, header::CONTENT_TYPE, REQUEST_ID])
+                .allow_headers([
+                    header::ACCEPT_LANGUAGE,
+                    header::AUTHORIZATION,
+                    header::CONTENT_TYPE,
+                    header::IF_NONE_MATCH,
+                    LAST_EVENT_ID,
+                    REQUEST_ID,
+                ])
                 .expose_headers([
+                    header::CONTENT_LANGUAGE,
                     header::ETAG,
                     header::LOCATION,
                     header::RETRY_AFTER,
@@ -98,7 +108,7 @@ pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationTo
 }
 
 async fn overloaded(_: BoxError) -> Problem {
-    Problem::new(Kind::Overloaded, "this server answers as many requests as it can; try again in a moment")
+    Problem::new(Kind::Overloaded, Detail::Overloaded)
 }
 
 fn span(request: &Request) -> tracing::Span {

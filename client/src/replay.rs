@@ -5,10 +5,12 @@
 
 mod known_funds;
 mod ledger;
+mod standing;
 mod vault;
 
 pub use known_funds::KnownFunds;
 pub use ledger::{AssetTerms, Decided, Ledger, NoSuchRule, NotPublished, OrderIndex, Redeemed, Terms, UserIndex};
+pub use standing::{Decision, Moment, Refundable, Standing};
 pub use vault::Vault;
 
 use rebate_core::{

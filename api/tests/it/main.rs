@@ -17,3 +17,4 @@ mod refunds;
 mod rules;
 mod served;
 mod status;
+mod words;
