@@ -1,6 +1,7 @@
 //! What is answered where: a file a resource.
 
 mod balances;
+mod chain;
 mod consistency;
 mod description;
 mod entries;
@@ -30,6 +31,8 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+        // What browsers verify with
+        .routes(routes!(chain::describe))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -1,7 +1,7 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
-    metrics,
+    console, metrics,
     openapi::described,
     problem::{self, Kind, Problem},
     state::ApiState,
@@ -59,7 +59,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(CompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
 
-    data.layer(bounded).merge(operations).with_state(state).layer(everything)
+    data.layer(bounded).merge(operations).merge(console::pages()).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
