@@ -32,6 +32,10 @@ pub struct Arguments {
     /// Left out, it follows from a --rpc on this machine or at Solana's own addresses.
     #[arg(long)]
     cluster: Option<Cluster>,
+    /// The address of a node that browsers reach and may ask, for users who verify an order there. Left out, it is Solana's own
+    /// for a public cluster, else the one that --cluster names.
+    #[arg(long)]
+    public_node: Option<String>,
     /// The platform of requests that name none. Left out, it is the only one on record.
     #[arg(long)]
     platform: Option<Pubkey>,
@@ -104,6 +108,7 @@ impl Arguments {
             })?,
         };
         Ok(Settings {
+            node: self.public_node.clone(),
             platform: self.platform,
             max_lag: Some(Duration::from_secs(self.max_lag)),
             request_timeout: Duration::from_secs(self.request_timeout),

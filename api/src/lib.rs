@@ -1,12 +1,14 @@
 //! The HTTP API over what the indexer wrote: users' balances and entries, orders with what every rule did, rules, and
 //! whether all of it is what the chain holds.
 //!
-//! [`serve`] runs it on a listener; `/openapi.json` describes it.
+//! [`serve`] runs it on a listener; `/openapi.json` describes it. At `/` stands the operators' console, at `/orders/{order}`
+//! the page of an order for its user.
 
 pub mod access;
 mod backtests;
 mod book;
 mod calendar;
+mod console;
 pub mod database;
 mod definition;
 mod drafts;

@@ -2,6 +2,7 @@
 
 mod backtests;
 mod balances;
+mod chain;
 mod consistency;
 mod description;
 mod drafts;
@@ -33,6 +34,8 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+        // What browsers verify with
+        .routes(routes!(chain::describe))
 }
 
 /// What operators do, and what users are told about themselves. Not public.

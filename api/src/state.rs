@@ -11,6 +11,8 @@ use std::{sync::Arc, time::Duration};
 pub struct Settings {
     /// The chain, as explorers know it.
     pub cluster: Cluster,
+    /// A node of this chain that browsers reach, for whoever verifies there; without it, the one that follows from `cluster`.
+    pub node: Option<String>,
     /// The platform of requests that name none; without it, the only one on record.
     pub platform: Option<Pubkey>,
     /// How old the last block read may be before this server says it is not ready; `None` for a chain that stands still
@@ -29,6 +31,7 @@ impl Settings {
     pub fn new(cluster: Cluster) -> Self {
         Self {
             cluster,
+            node: None,
             platform: None,
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),

@@ -1,6 +1,7 @@
 //! Everything at once, in one process: a chain, Postgres, the indexer, the API and, once there is a platform, its oracle. For
 //! the demonstration, the benchmark and the tests; in production each runs by itself.
 
+mod node;
 pub mod oracle;
 
 use crate::{arguments::ChainKind, cast::Cast};
@@ -66,6 +67,8 @@ pub struct Stage {
     pub cluster: Cluster,
     /// The address of the node, if there is one.
     pub rpc: Option<String>,
+    /// Where a browser reads the chain: the node, or what stands for one where the chain is inside the process.
+    pub node: String,
     /// The database's URL.
     pub database: String,
     /// The API's address, without a slash at the end.
@@ -113,7 +116,7 @@ impl Stage {
             None => Err(anyhow::anyhow!("interrupted before the end")),
         };
         match built {
-            Ok(Built { started, api, token, services }) => Ok(Self {
+            Ok(Built { started, api, node, token, services }) => Ok(Self {
                 rpc: started.validator.as_ref().map(LocalValidator::rpc_url),
                 validator: started.validator.map(std::sync::Mutex::new),
                 chain: started.chain,
@@ -121,6 +124,7 @@ impl Stage {
                 cluster: started.cluster,
                 database,
                 api,
+                node,
                 token,
                 services: Mutex::new(services),
                 oracle: SetOnce::new(),
@@ -266,6 +270,7 @@ struct Built {
     token: CancellationToken,
     started: Started,
     api: String,
+    node: String,
 }
 
 impl Built {
@@ -282,12 +287,19 @@ impl Built {
         let indexing = token.clone();
         services.spawn(async move { ("the indexer", indexer.run(indexing).await.map_err(Into::into)) });
 
+        let node = match (&started.embedded, &started.validator) {
+            (Some(chain), _) => node::begin(chain.clone(), &token, &mut services).await?,
+            (None, Some(validator)) => validator.rpc_url(),
+            (None, None) => anyhow::bail!("the stage has no chain that browsers can read"),
+        };
+
         let listener = match TcpListener::bind(options.listen).await {
             Ok(listener) => listener,
             Err(_) => TcpListener::bind((options.listen.ip(), 0)).await.context("cannot listen for the API")?,
         };
         let api = format!("http://{}", listener.local_addr()?);
-        let settings = Settings { max_lag: None, ..Settings::new(started.cluster.clone()) };
+        let settings =
+            Settings { max_lag: None, node: Some(node.clone()), ..Settings::new(started.cluster.clone()) };
         let read: Arc<dyn rebate_client::chain::ReadAccounts> = started.chain.clone();
         let state = ApiState::new(pool.clone(), read, settings, registry)?;
         let serving = token.clone();
@@ -301,7 +313,7 @@ impl Built {
                 anyhow::bail!("{what} ended by itself");
             }
         }
-        Ok(Self { services, token, started, api })
+        Ok(Self { services, token, started, api, node })
     }
 }
 

@@ -51,8 +51,8 @@ struct State {
     svm: LiteSVM,
     /// By slot: block `n` has slot `n`.
     blocks: Vec<Block>,
-    /// What transactions were submitted with.
-    submitted: HashMap<Signature, Vec<OuterInstruction>>,
+    /// Transactions as they were sent, and how many others each of their instructions invoked.
+    sent: HashMap<Signature, (VersionedTransaction, Vec<usize>)>,
     /// How transactions ended, and the slots of their blocks.
     ended: HashMap<Signature, (u64, Option<SubmitError>, Vec<String>)>,
     /// In how many blocks after the one with its hash a transaction can be.
@@ -87,7 +87,7 @@ impl EmbeddedChain {
         let state = State {
             svm,
             blocks: vec![genesis],
-            submitted: HashMap::new(),
+            sent: HashMap::new(),
             ended: HashMap::new(),
             lifetime: LIFETIME,
             clock: None,
@@ -140,6 +140,11 @@ impl EmbeddedChain {
     /// The next block after `slot`, if there is one already.
     pub fn block_after(&self, slot: u64) -> Option<Block> {
         self.block(slot.checked_add(1)?)
+    }
+
+    /// A transaction as it was sent, if it is in a block.
+    pub fn sent(&self, signature: &Signature) -> Option<VersionedTransaction> {
+        self.lock().sent.get(signature).map(|(transaction, _)| transaction.clone())
     }
 
     /// Waits until there is a block after `slot`.
@@ -264,12 +269,6 @@ impl State {
 
         let accounts = self.accounts_of(&transaction.message);
         let accounts = accounts.unwrap_or_else(|| transaction.message.static_account_keys().to_vec());
-        let mut submitted: Vec<_> = transaction
-            .message
-            .instructions()
-            .iter()
-            .map(|own| OuterInstruction { program: own.program_id_index, data: own.data.clone(), invoked: 0 })
-            .collect();
         // What the transaction weighs on the wire: its signatures behind a length of one byte, then the message.
         let bytes = transaction
             .signatures
@@ -292,11 +291,9 @@ impl State {
                 data: inner.instruction.data.clone(),
             })
             .collect();
-        for (own, invoked) in submitted.iter_mut().zip(&meta.inner_instructions) {
-            own.invoked = invoked.len();
-        }
+        let invoked = meta.inner_instructions.iter().map(Vec::len).collect();
         let signature = meta.signature;
-        self.submitted.insert(signature, submitted);
+        self.sent.insert(signature, (transaction.clone(), invoked));
         self.svm.expire_blockhash();
         self.push(slot, vec![Transaction { signature, position: None, failed, accounts, inner }]);
         let (reason, logs) = match &result {
@@ -343,6 +340,15 @@ impl ReadAccounts for EmbeddedChain {
     }
 }
 
+/// The instructions that a transaction was submitted with.
+fn instructions((transaction, invoked): &(VersionedTransaction, Vec<usize>)) -> Vec<OuterInstruction> {
+    let own = transaction.message.instructions().iter();
+    let invoked = invoked.iter().copied().chain(std::iter::repeat(0));
+    own.zip(invoked)
+        .map(|(own, invoked)| OuterInstruction { program: own.program_id_index, data: own.data.clone(), invoked })
+        .collect()
+}
+
 /// How many transactions an answer shows at most.
 const PAGE: usize = 1_000;
 
@@ -378,7 +384,7 @@ impl ReadEvidence for EmbeddedChain {
             slot: block.slot,
             position,
             block_time: block.time,
-            instructions: state.submitted.get(signature).cloned().unwrap_or_default(),
+            instructions: state.sent.get(signature).map(instructions).unwrap_or_default(),
             transaction,
         }))
     }
