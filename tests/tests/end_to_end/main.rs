@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
 mod api;
+mod console;
 mod deadline;
 mod demo;
 mod fanout;
@@ -12,6 +13,7 @@ mod network;
 mod postgres_restart;
 mod process;
 mod proof;
+mod schemathesis;
 mod services;
 mod unreachable;
 mod validator_address;
