@@ -4,10 +4,17 @@
 //! [`serve`] runs it on a listener; `/openapi.json` describes it. At `/` stands the operators' console, at `/orders/{order}`
 //! the page of an order for its user.
 
+pub mod access;
+mod backtests;
+mod book;
+mod calendar;
 mod console;
 pub mod database;
 mod definition;
+mod drafts;
+mod editor;
 mod integrity;
+mod language;
 mod metrics;
 mod openapi;
 mod page;
@@ -20,6 +27,7 @@ mod state;
 mod transaction;
 mod tree;
 mod value;
+mod words;
 
 pub use openapi::openapi;
 pub use server::{router, serve};

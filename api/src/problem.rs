@@ -3,6 +3,10 @@
 //! A handler answers with a [`Problem`]; the layer [`document`] turns it into the document, which also names the request,
 //! and does the same for every error of the layers beneath it: no path, no method, too slow, a panic.
 
+use crate::{
+    language::Language,
+    value::{Address, Hash},
+};
 use axum::{
     Json,
     extract::Request,
@@ -31,6 +35,14 @@ pub enum Kind {
     MethodNotAllowed,
     /// The request is longer than any request here needs to be.
     TooLarge,
+    /// The body is not what it should be.
+    InvalidBody,
+    /// No key or token, or none that holds.
+    Unauthorized,
+    /// The key holds, and its role does not suffice.
+    Forbidden,
+    /// This server was not told what it needs for this.
+    NotConfigured,
     /// Answering took too long.
     Timeout,
     /// More requests than are answered at once.
@@ -45,8 +57,122 @@ pub enum Kind {
     Internal,
 }
 
+/// What a detail is about: what there is a text for in every language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A text in English, of what has none in other languages.
+    Text(String),
+    /// Something is not on record as of a slot.
+    NotOnRecord(Thing, i64),
+    /// Several platforms are on record.
+    PlatformNotNamed,
+    /// What was found where is not within these bounds.
+    OutOfRange {
+        /// The parameter, in the query.
+        name: &'static str,
+        /// What it is.
+        found: String,
+        /// The least it can be.
+        least: String,
+        /// The most it can be.
+        most: String,
+    },
+    /// A parameter of the path cannot be read, for this reason, which is the framework's.
+    Path(String),
+    /// The same of the query.
+    Query(String),
+    /// A cursor is none of the list's.
+    Cursor(CursorFault),
+    /// There is nothing at the path.
+    UnknownPath,
+    /// The path takes other methods.
+    MethodNotAllowed,
+    /// The body is too long.
+    TooLarge,
+    /// The answer was not ready in time.
+    Timeout,
+    /// More requests than are answered at once.
+    Overloaded,
+    /// More live connections than are kept at once.
+    TooManyLive,
+    /// The database does not answer.
+    DatabaseUnavailable,
+    /// The node does not answer.
+    NodeUnavailable,
+    /// No block was indexed yet.
+    NothingIndexed,
+    /// A defect.
+    Internal,
+}
+
+impl From<String> for Detail {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Detail {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// What can be on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A platform, or any at all.
+    Platform(Option<Address>),
+    /// A payment of a user.
+    User(Hash),
+    /// An order.
+    Order(Hash),
+    /// A rule.
+    Rule(i32),
+    /// A rule's version.
+    RuleVersion(i32, i32),
+    /// A payment to a streamer.
+    Streamer(u64),
+    /// A payment in a session.
+    Session(u64),
+    /// Something that is only named in English.
+    Other(String),
+}
+
+/// What is wrong with a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorFault {
+    /// No server gave it out.
+    Broken,
+    /// It is another list's.
+    OtherList,
+    /// It is of other filters, or was altered.
+    Altered,
+}
+
 impl Kind {
-    const fn name(self) -> &'static str {
+    /// Every kind.
+    pub const ALL: [Self; 17] = [
+        Self::InvalidParameter,
+        Self::InvalidCursor,
+        Self::PlatformNotNamed,
+        Self::NotFound,
+        Self::UnknownPath,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::InvalidBody,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotConfigured,
+        Self::Timeout,
+        Self::Overloaded,
+        Self::DatabaseUnavailable,
+        Self::NodeUnavailable,
+        Self::NotReady,
+        Self::Internal,
+    ];
+
+    /// What programs tell it by.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidParameter => "urn:rebate:problem:invalid-parameter",
             Self::InvalidCursor => "urn:rebate:problem:invalid-cursor",
@@ -55,6 +181,10 @@ impl Kind {
             Self::UnknownPath => "urn:rebate:problem:unknown-path",
             Self::MethodNotAllowed => "urn:rebate:problem:method-not-allowed",
             Self::TooLarge => "urn:rebate:problem:too-large",
+            Self::InvalidBody => "urn:rebate:problem:invalid-body",
+            Self::Unauthorized => "urn:rebate:problem:unauthorized",
+            Self::Forbidden => "urn:rebate:problem:forbidden",
+            Self::NotConfigured => "urn:rebate:problem:not-configured",
             Self::Timeout => "urn:rebate:problem:timeout",
             Self::Overloaded => "urn:rebate:problem:overloaded",
             Self::DatabaseUnavailable => "urn:rebate:problem:database-unavailable",
@@ -64,33 +194,22 @@ impl Kind {
         }
     }
 
-    const fn title(self) -> &'static str {
-        match self {
-            Self::InvalidParameter => "A parameter is not valid",
-            Self::InvalidCursor => "The cursor is not one of this list",
-            Self::PlatformNotNamed => "The platform is not named",
-            Self::NotFound => "Not on record",
-            Self::UnknownPath => "No such path",
-            Self::MethodNotAllowed => "The path takes another method",
-            Self::TooLarge => "The request is too large",
-            Self::Timeout => "Answering took too long",
-            Self::Overloaded => "Too many requests at once",
-            Self::DatabaseUnavailable => "The database does not answer",
-            Self::NodeUnavailable => "The node does not answer",
-            Self::NotReady => "Not ready",
-            Self::Internal => "Something is wrong in here",
-        }
-    }
-
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed => StatusCode::BAD_REQUEST,
+            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed | Self::InvalidBody => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Timeout | Self::Overloaded | Self::DatabaseUnavailable | Self::NodeUnavailable | Self::NotReady => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Timeout
+            | Self::Overloaded
+            | Self::DatabaseUnavailable
+            | Self::NodeUnavailable
+            | Self::NotReady
+            | Self::NotConfigured => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -100,28 +219,36 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
-    detail: String,
+    detail: Detail,
     missing: Vec<String>,
 }
 
 impl Problem {
     /// A problem, with what happened, where, and what to do about it.
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, detail: impl Into<Detail>) -> Self {
         Self { kind, detail: detail.into(), missing: Vec::new() }
+    }
+
+    /// What happened, where, and what to do about it.
+    pub(crate) fn detail(&self) -> String {
+        Language::English.words().detail(&self.detail)
     }
 
     /// Nothing to answer from, for want of `missing`.
     pub fn not_ready(missing: Vec<String>) -> Self {
-        Self { kind: Kind::NotReady, detail: missing.join("; "), missing }
+        Self { kind: Kind::NotReady, detail: Detail::Text(missing.join("; ")), missing }
+    }
+
+    /// Nothing to answer from, since no block was read yet.
+    pub fn nothing_indexed() -> Self {
+        let missing = vec!["no block was indexed yet: start the indexer".to_owned()];
+        Self { kind: Kind::NotReady, detail: Detail::NothingIndexed, missing }
     }
 
     /// A defect: the log gets what it is, the answer does not.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
-        Self::new(
-            Kind::Internal,
-            "this is a defect or damaged data, and the server's log says more; please report it with the request id",
-        )
+        Self::new(Kind::Internal, Detail::Internal)
     }
 
     /// What a panic is answered with.
@@ -133,20 +260,10 @@ impl Problem {
     /// What a response of the framework's own says, which has a status and at best a line of text.
     fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::NOT_FOUND => {
-                Self::new(Kind::UnknownPath, "there is nothing at this path; /openapi.json lists all there is")
-            }
-            StatusCode::METHOD_NOT_ALLOWED => Self::new(
-                Kind::MethodNotAllowed,
-                "this path does not take that method; the header Allow names those it takes",
-            ),
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(Kind::TooLarge, "no request here needs a body of that size; leave it out")
-            }
-            StatusCode::SERVICE_UNAVAILABLE => Self::new(
-                Kind::Timeout,
-                "the answer was not ready in time; try again, and ask for less with a smaller limit",
-            ),
+            StatusCode::NOT_FOUND => Self::new(Kind::UnknownPath, Detail::UnknownPath),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(Kind::MethodNotAllowed, Detail::MethodNotAllowed),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Kind::TooLarge, Detail::TooLarge),
+            StatusCode::SERVICE_UNAVAILABLE => Self::new(Kind::Timeout, Detail::Timeout),
             other => Self::new(Kind::InvalidParameter, format!("the request cannot be answered: {other}")),
         }
     }
@@ -176,10 +293,7 @@ impl From<sqlx::Error> for Problem {
                 _,
             ) => {
                 tracing::error!(%error, "the database does not answer");
-                Self::new(
-                    Kind::DatabaseUnavailable,
-                    "the database behind this server does not answer; try again in a moment",
-                )
+                Self::new(Kind::DatabaseUnavailable, Detail::DatabaseUnavailable)
             }
             _ => Self::internal(&error),
         }
@@ -205,13 +319,13 @@ pub struct Document {
     /// What went wrong, for programs to tell apart.
     #[schema(example = "urn:rebate:problem:invalid-parameter", format = "uri")]
     r#type: &'static str,
-    /// The same for people.
+    /// The same for people, in the language that `Accept-Language` asks for.
     #[schema(example = "A parameter is not valid")]
     title: &'static str,
     /// The status of the answer.
     #[schema(example = 400, minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened this time, where, and what to do.
+    /// What happened this time, where, and what to do; where there is no text in that language, in English.
     #[schema(example = "in the path: \"u1\" is not 64 hexadecimal digits")]
     detail: String,
     /// The path that was asked for.
@@ -233,6 +347,7 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+js
 pub async fn document(request: Request, next: Next) -> Response {
     let instance = request.uri().path().to_owned();
     let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let language = Language::of(request.headers());
     let response = next.run(request).await;
     let status = response.status();
     let pending = response.extensions().get::<Pending>().cloned();
@@ -245,14 +360,20 @@ pub async fn document(request: Request, next: Next) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if status == StatusCode::UNAUTHORIZED {
+        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rebate\""));
+    }
+    // Where nothing was configured, waiting changes nothing.
+    if status == StatusCode::SERVICE_UNAVAILABLE && problem.kind != Kind::NotConfigured {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    language.mark(&mut parts.headers);
+    let words = language.words();
     let body = Json(Document {
         r#type: problem.kind.name(),
-        title: problem.kind.title(),
+        title: words.title(problem.kind),
         status: status.as_u16(),
-        detail: problem.detail,
+        detail: words.detail(&problem.detail),
         instance,
         request_id,
         missing: problem.missing,
@@ -277,6 +398,36 @@ pub enum Problems {
     Internal(Document),
     /// The database or the node does not answer, nothing was indexed yet, the answer took too long, or too many
     /// requests came at once. `Retry-After` says when to try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Document),
+}
+
+/// What a path can answer instead that is for operators, or for a user about himself.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers, is none")]
+pub enum AccessProblems {
+    /// A parameter or the body is not valid.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Document),
+    /// No key or token, or none that holds; `WWW-Authenticate` says what is wanted.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Document),
+    /// The key holds, and its role does not suffice; `detail` names the one that does.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Document),
+    /// Not on record.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Document),
+    /// The body is longer than any that is needed.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Document),
+    /// Too many requests of this client. `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Document),
+    /// A defect or damaged data; the server's log says more.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Document),
+    /// This server was not told what it needs for this, or what it asks does not answer.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Document),
 }

@@ -1,12 +1,15 @@
 //! What is answered where: a file a resource.
 
+mod backtests;
 mod balances;
 mod chain;
 mod consistency;
 mod description;
+mod drafts;
 mod entries;
 mod integrity;
 mod metrics;
+mod operators;
 mod orders;
 mod platforms;
 mod proof;
@@ -33,6 +36,26 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(consistency::between))
         // What browsers verify with
         .routes(routes!(chain::describe))
+}
+
+/// What operators do, and what users are told about themselves. Not public.
+pub(crate) fn access() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(operators::keys::list, operators::keys::create))
+        .routes(routes!(operators::keys::revoke))
+        .routes(routes!(operators::audit::list))
+        .routes(routes!(operators::me::show))
+}
+
+/// What is about drafts: their bodies are longer than others.
+pub(crate) fn drafts() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(drafts::check))
+        .routes(routes!(drafts::transaction))
+        .routes(routes!(drafts::versions))
+        .routes(routes!(drafts::file))
+        .routes(routes!(backtests::begin))
+        .routes(routes!(backtests::show, backtests::cancel))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -1,9 +1,11 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
-    console, metrics,
+    console,
+    drafts::DRAFT_LIMIT,
+    metrics,
     openapi::described,
-    problem::{self, Kind, Problem},
+    problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
 use axum::{
@@ -23,19 +25,23 @@ use tower_http::{
     cors::{Any, CorsLayer},
     limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
     timeout::TimeoutLayer,
     trace::TraceLayer,
 };
 
-/// No request here needs a body.
+/// No request needs a longer body but those with a draft.
 const BODY_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    let (data, operations) = described();
+    let (data, drafts, operations) = described();
     let (data, _) = data.split_for_parts();
+    let (drafts, _) = drafts.split_for_parts();
     let (operations, _) = operations.split_for_parts();
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
@@ -43,6 +49,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(GlobalConcurrencyLimitLayer::new(state.settings().max_concurrency))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.settings().request_timeout));
     let everything = ServiceBuilder::new()
+        // Whatever logs a request's headers leaves this one out.
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(span))
@@ -50,16 +58,33 @@ pub fn router(state: ApiState) -> Router {
         .layer(
             CorsLayer::new()
                 .allow_origin(Any)
-                .allow_methods([Method::GET, Method::HEAD])
-                .allow_headers([header::IF_NONE_MATCH, REQUEST_ID])
-                .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID]),
+                // Nothing here goes by cookies, so a page can only do what its user gave it a key for.
+                .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+                .allow_headers([
+                    header::ACCEPT_LANGUAGE,
+                    header::AUTHORIZATION,
+                    header::CONTENT_TYPE,
+                    header::IF_NONE_MATCH,
+                    LAST_EVENT_ID,
+                    REQUEST_ID,
+                ])
+                .expose_headers([
+                    header::CONTENT_LANGUAGE,
+                    header::ETAG,
+                    header::LOCATION,
+                    header::RETRY_AFTER,
+                    header::WWW_AUTHENTICATE,
+                    REQUEST_ID,
+                ]),
         )
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
-        .layer(CompressionLayer::new())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+        .layer(CompressionLayer::new());
 
-    data.layer(bounded).merge(operations).merge(console::pages()).with_state(state).layer(everything)
+    let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
+    let operations = operations.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    data.merge(drafts).layer(bounded).merge(operations).merge(console::pages()).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
@@ -84,7 +109,7 @@ pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationTo
 }
 
 async fn overloaded(_: BoxError) -> Problem {
-    Problem::new(Kind::Overloaded, "this server answers as many requests as it can; try again in a moment")
+    Problem::new(Kind::Overloaded, Detail::Overloaded)
 }
 
 fn span(request: &Request) -> tracing::Span {

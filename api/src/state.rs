@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::metrics::Metrics;
+use crate::{access::Access, backtests::Backtests, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -45,6 +45,7 @@ impl Settings {
 #[derive(Clone)]
 pub struct ApiState {
     inner: Arc<Inner>,
+    access: Arc<Access>,
 }
 
 struct Inner {
@@ -53,6 +54,7 @@ struct Inner {
     settings: Settings,
     metrics: Metrics,
     comparer: Comparer,
+    backtests: Backtests,
 }
 
 impl ApiState {
@@ -67,7 +69,15 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer: Comparer::default() }) })
+        let (comparer, backtests) = (Comparer::default(), Backtests::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, backtests };
+        Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
+    }
+
+    /// The same for operators and users, too. Without it, only what is public is answered.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access: Arc::new(access), ..self }
     }
 
     /// Connections to the database.
@@ -85,9 +95,19 @@ impl ApiState {
         &self.inner.settings
     }
 
+    /// What operators and users are told apart by.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// The back-tests of this process.
+    pub(crate) fn backtests(&self) -> &Backtests {
+        &self.inner.backtests
     }
 
     /// Compares the tables with the chain.

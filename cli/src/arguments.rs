@@ -44,14 +44,94 @@ pub enum Command {
     Verify(VerifyArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
     Simulate(SimulateArguments),
+    /// Run a draft of rules over the payments that an index has, and show what it would have granted beside what was granted.
+    Backtest(BacktestArguments),
     /// Show where an index stands, and let it go on.
     #[command(subcommand)]
     Index(IndexCommand),
     /// Compare the oracle's orders with the provider's and the chain's, try one again, and play notices.
     #[command(subcommand)]
     Oracle(OracleCommand),
+    /// Make, list and revoke operators' keys, and check the log of what operators did.
+    Operator(OperatorArguments),
     /// Measure what it costs and how fast it is.
     Bench(BenchArguments),
+}
+
+/// `rebate operator`.
+#[derive(Debug, Args)]
+pub struct OperatorArguments {
+    /// The operators' database; it gets the tables it lacks.
+    #[arg(long, env = "OPERATORS_DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: OperatorCommand,
+}
+
+/// What `rebate operator` does.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Make, list and revoke keys.
+    #[command(subcommand)]
+    Key(OperatorKeyCommand),
+    /// Check that the log of what operators did is as it was written, and print where it ends.
+    Audit {
+        /// What was printed the last time: the log must still have it.
+        #[arg(long)]
+        since: Option<rebate_operators::audit::Head>,
+    },
+}
+
+/// `rebate operator key`.
+#[derive(Debug, Subcommand)]
+pub enum OperatorKeyCommand {
+    /// Make a key and print it. It is kept nowhere: what is printed is all there is of it.
+    Create {
+        /// Whose it is.
+        #[arg(long)]
+        name: String,
+        /// What it may do: viewer, editor or admin; each may do all that those before it may.
+        #[arg(long)]
+        role: rebate_operators::role::Role,
+        /// Until when it holds, like 2027-01-31 or 2027-01-31T18:00:00+08:00; until it is revoked if left out.
+        #[arg(long, value_parser = crate::operator::moment)]
+        expires: Option<time::OffsetDateTime>,
+    },
+    /// Print all keys, those that hold no more among them.
+    List,
+    /// End a key, from its next request on.
+    Revoke {
+        /// Its public half, the 16 digits behind rop_.
+        id: rebate_operators::key::KeyId,
+    },
+}
+
+/// `rebate backtest`.
+#[derive(Debug, Args)]
+pub struct BacktestArguments {
+    /// The draft, a rule file.
+    #[arg(long, required_unless_present = "published", conflicts_with = "published")]
+    pub rules: Option<PathBuf>,
+    /// The rules as they were published, instead of a draft: they come to what was granted.
+    #[arg(long)]
+    pub published: bool,
+    /// The first time of payment to test, like 2026-10-01T00:00:00+08:00. Before it the published rules decide. Without it, the
+    /// draft is in force from the first payment on.
+    #[arg(long)]
+    pub from: Option<String>,
+    /// The first time of payment that is no longer tested. Without it, all there are.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// The platform's address. Without it, the only one the index has.
+    #[arg(long, env = "REBATE_PLATFORM")]
+    pub platform: Option<Pubkey>,
+    /// The database that an indexer writes to, or a replica of it.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `rebate oracle`.
@@ -439,7 +519,7 @@ pub struct VerifyArguments {
 }
 
 fn timelock(text: &str) -> Result<u32, String> {
-    crate::span::parse(text)
+    rebate_rulefile::span::parse(text)
         .filter(|seconds| *seconds <= MAX_SPAN)
         .ok_or_else(|| format!("{text:?} is no span of at most 366d; expected a number with d, h, m or s, like 24h"))
 }

@@ -10,7 +10,8 @@ mod report;
 mod simulate;
 mod verify;
 
-use crate::{arguments::BenchArguments, rule_file::RuleFile};
+use crate::arguments::BenchArguments;
+use rebate_rulefile::RuleFile;
 use report::Report;
 
 /// Measures everything and writes the report.

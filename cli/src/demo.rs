@@ -16,7 +16,6 @@ use crate::{
     cast::Cast,
     payment_file::{self, Record},
     rule::{rule_book, table},
-    rule_file::RuleFile,
     stage::{Stage, StageOptions},
 };
 use anyhow::Context;
@@ -26,6 +25,7 @@ use expected::Expected;
 use oracle::Counter;
 use rebate_client::recorder::Recorder;
 use rebate_core::units::Timestamp;
+use rebate_rulefile::RuleFile;
 use show::Show;
 use std::{
     collections::{BTreeSet, HashMap},

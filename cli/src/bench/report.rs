@@ -95,6 +95,7 @@ impl Report {
                 Some("indexer.backfill_events_per_second") => Goal::AtLeast(20_000.0),
                 Some("indexer.write_ms_per_block") => Goal::AtMost(30.0),
                 Some("indexer.rss_mib") => Goal::AtMost(300.0),
+                Some("backtest.payments_per_second") => Goal::AtLeast(300_000.0),
                 Some("oracle.callbacks_per_second") => Goal::AtLeast(1_500.0),
                 Some("oracle.callback_ms.p99") => Goal::AtMost(50.0),
                 Some("oracle.callback_to_confirmed_ms.p50") => Goal::AtMost(1_200.0),

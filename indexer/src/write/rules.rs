@@ -68,7 +68,11 @@ pub(super) async fn publish(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE rules SET superseded_at = $4, ended_at = NULL WHERE platform = $1 AND rule = $2 AND version = $3 - 1",
+        // A version that was to end before ends there.
+        "UPDATE rules
+         SET superseded_at = CASE WHEN superseded_at <> 0 AND superseded_at < $4 THEN superseded_at ELSE $4 END,
+             ended_at = CASE WHEN superseded_at <> 0 AND superseded_at < $4 THEN ended_at END
+         WHERE platform = $1 AND rule = $2 AND version = $3 - 1",
         &event.platform,
         i32::from(rule.id),
         i32::from(rule.version),
@@ -100,11 +104,12 @@ pub(super) async fn drop_version(
     event: &RuleDropped,
 ) -> Result<(), WriteError> {
     let dropped = sqlx::query!(
-        "UPDATE rules SET dropped_at = $4 WHERE platform = $1 AND rule = $2 AND version = $3",
+        "UPDATE rules SET dropped_at = $4, dropped_index = $5 WHERE platform = $1 AND rule = $2 AND version = $3",
         &event.platform,
         i32::from(event.rule),
         i32::from(event.version),
         found.at,
+        found.journal_index,
     )
     .execute(connection)
     .await?;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
 mod api;
+mod backtest;
 mod console;
 mod deadline;
 mod demo;
