@@ -84,7 +84,8 @@ pub fn router(state: ApiState) -> Router {
     let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
     let operations = operations.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    data.merge(drafts).layer(bounded).merge(operations).merge(console::pages()).with_state(state).layer(everything)
+    let pages = console::pages().layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    data.merge(drafts).layer(bounded).merge(operations).merge(pages).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
