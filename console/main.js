@@ -50,7 +50,7 @@ let main;
 function frame() {
   document.documentElement.lang = htmlLanguage();
   document.title = `${t('title')} · ${t('console')}`;
-  const switcher = h('button', { type: 'button', class: 'plain small', 'aria-label': t('language.label') }, t('language'));
+  const switcher = h('button', { type: 'button', class: 'plain small', lang: language() === 'zh' ? 'en' : 'zh-Hans' }, t('language'));
   switcher.addEventListener('click', () => {
     choose(language() === 'zh' ? 'en' : 'zh');
     frame();

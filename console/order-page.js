@@ -20,7 +20,7 @@ const [platform, by] = [query.get('platform'), query.get('by')];
 async function show() {
   document.documentElement.lang = htmlLanguage();
   document.title = `${t('order.title')} · ${t('title')}`;
-  const switcher = h('button', { type: 'button', class: 'plain small', 'aria-label': t('language.label') }, t('language'));
+  const switcher = h('button', { type: 'button', class: 'plain small', lang: language() === 'zh' ? 'en' : 'zh-Hans' }, t('language'));
   switcher.addEventListener('click', () => {
     choose(language() === 'zh' ? 'en' : 'zh');
     show();

@@ -29,12 +29,15 @@ export const tile = (name, value, detail, kind) => h('div', { class: `tile ${kin
 export function trouble(error, what, again) {
   if (!(error instanceof ApiError)) throw error;
   let [title, detail] = [t('error'), error.message];
-  if (error.isAbsent) [title, detail] = [t('absent', { what }), t('absent.detail')];
-  else if (error.status === 404) title = t('not_found');
+  if (error.isAbsent) return absent(what);
+  if (error.status === 404) title = t('not_found');
   else if (error.status === 0) title = t('error.offline');
   return h('div', { class: 'notice', role: 'alert' }, h('strong', {}, title), h('p', {}, detail),
-    again && !error.isAbsent && h('button', { type: 'button', onclick: again }, t('retry')));
+    again && h('button', { type: 'button', onclick: again }, t('retry')));
 }
+
+/// That this server does not have something.
+export const absent = (what) => h('div', { class: 'notice' }, h('strong', {}, t('absent', { what })), h('p', {}, t('absent.detail')));
 
 export const loading = () => h('p', { class: 'quiet' }, t('loading'));
 

@@ -1,5 +1,7 @@
 //! The API's description, made from the handlers themselves.
 
+mod lenient;
+
 use crate::{problem::Document, routes, state::ApiState};
 use std::sync::LazyLock;
 use utoipa::{
@@ -87,6 +89,7 @@ pub fn openapi() -> OpenApiDocument {
             item.get.iter_mut().filter(|operation| operation.security.is_none()).for_each(describe_caching);
         }
     }
+    lenient::describe(&mut document);
     document
 }
 

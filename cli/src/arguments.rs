@@ -238,6 +238,9 @@ pub struct DemoArguments {
     /// End after the summary, with a status other than 0 if anything disagreed.
     #[arg(long)]
     pub once: bool,
+    /// How many milliseconds to wait after every record, for whoever watches the evening in a browser.
+    #[arg(long, default_value_t = 0)]
+    pub pace: u64,
     /// The built program.
     #[arg(long, env = "REBATE_PROGRAM_SO", default_value = "target/program/rebate.so")]
     pub program: PathBuf,

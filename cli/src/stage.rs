@@ -298,8 +298,7 @@ impl Built {
             Err(_) => TcpListener::bind((options.listen.ip(), 0)).await.context("cannot listen for the API")?,
         };
         let api = format!("http://{}", listener.local_addr()?);
-        let settings =
-            Settings { max_lag: None, node: Some(node.clone()), ..Settings::new(started.cluster.clone()) };
+        let settings = Settings { max_lag: None, node: Some(node.clone()), ..Settings::new(started.cluster.clone()) };
         let read: Arc<dyn rebate_client::chain::ReadAccounts> = started.chain.clone();
         let state = ApiState::new(pool.clone(), read, settings, registry)?;
         let serving = token.clone();

@@ -351,7 +351,7 @@ pub(crate) struct Budget {
     path = "/v1/rules/{rule}",
     tag = "rules",
     operation_id = "getRule",
-    params(("rule" = u16, Path, description = "The rule."), OfPlatform),
+    params(("rule" = u16, Path, minimum = 0, maximum = 65535, description = "The rule."), OfPlatform),
     responses((status = 200, description = "The rule.", body = Rule), Problems),
 )]
 pub(crate) async fn one(
@@ -417,8 +417,8 @@ pub(crate) struct Named {
     tag = "rules",
     operation_id = "getRuleVersion",
     params(
-        ("rule" = u16, Path, description = "The rule."),
-        ("version" = u16, Path, description = "Its version, from 1."),
+        ("rule" = u16, Path, minimum = 0, maximum = 65535, description = "The rule."),
+        ("version" = u16, Path, minimum = 0, maximum = 65535, description = "Its version, from 1."),
         OfPlatform,
     ),
     responses((status = 200, description = "The version.", body = OneRuleVersion), Problems),

@@ -1,5 +1,5 @@
 //! The chain inside the process, shown as a node shows a chain: as much of Solana's JSON-RPC as a browser needs that
-//! verifies an order, and nothing that changes anything.
+//! verifies an order or looks at an account, and nothing that changes anything.
 
 use super::Services;
 use anyhow::Context;
@@ -12,7 +12,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rebate_client::{
     Pubkey,
-    chain::{ReadAccounts, ReadEvidence, embedded::EmbeddedChain},
+    chain::{ACCOUNTS_AT_ONCE, AccountAt, ReadAccounts, ReadEvidence, embedded::EmbeddedChain},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,7 +75,15 @@ async fn result(chain: &EmbeddedChain, call: &Call) -> Result<Value, Refused> {
         "getHealth" => Ok(json!("ok")),
         "getGenesisHash" => Ok(json!(chain.first_hash().to_string())),
         "getSlot" => Ok(json!(chain.tip())),
-        "getAccountInfo" => account(chain, &parameter(call)?).await,
+        "getAccountInfo" => {
+            let addresses = [parameter(call)?];
+            let (slot, mut shown) = accounts(chain, &addresses).await?;
+            Ok(json!({"context": {"slot": slot}, "value": shown.pop()}))
+        }
+        "getMultipleAccounts" => {
+            let (slot, shown) = accounts(chain, &addresses(call)?).await?;
+            Ok(json!({"context": {"slot": slot}, "value": shown}))
+        }
         "getTransaction" => transaction(chain, &parameter(call)?).await,
         other => Err(Refused(-32601, format!("{other} is not among what this chain inside a process answers"))),
     }
@@ -87,20 +95,29 @@ fn parameter<T: FromStr>(call: &Call) -> Result<T, Refused> {
     text.parse().map_err(|_| Refused(-32602, "the first parameter is not what it should be, in base58".to_owned()))
 }
 
-async fn account(chain: &EmbeddedChain, address: &Pubkey) -> Result<Value, Refused> {
-    let read = chain.accounts(std::slice::from_ref(address)).await.map_err(internal)?;
-    let account = read.accounts.into_iter().next().flatten();
-    let value = account.map(|account| {
-        json!({
+/// The addresses that the first parameter lists.
+fn addresses(call: &Call) -> Result<Vec<Pubkey>, Refused> {
+    let listed = call.params.first().and_then(Value::as_array).filter(|listed| listed.len() <= ACCOUNTS_AT_ONCE);
+    let read = listed.map(|listed| listed.iter().map(|one| one.as_str()?.parse().ok()).collect::<Option<Vec<_>>>());
+    read.flatten()
+        .ok_or_else(|| Refused(-32602, format!("the first parameter is no list of up to {ACCOUNTS_AT_ONCE} addresses")))
+}
+
+/// The last slot, and the accounts as of it; null where there is none.
+async fn accounts(chain: &EmbeddedChain, addresses: &[Pubkey]) -> Result<(u64, Vec<Value>), Refused> {
+    let read = chain.accounts(addresses).await.map_err(internal)?;
+    let shown = |account: Option<AccountAt>| match account {
+        None => Value::Null,
+        Some(account) => json!({
             "data": [BASE64_STANDARD.encode(&account.data), "base64"],
             "executable": false,
             "lamports": account.lamports,
             "owner": account.owner.to_string(),
             "rentEpoch": 0,
             "space": account.data.len(),
-        })
-    });
-    Ok(json!({"context": {"slot": read.slot}, "value": value}))
+        }),
+    };
+    Ok((read.slot, read.accounts.into_iter().map(shown).collect()))
 }
 
 async fn transaction(chain: &EmbeddedChain, signature: &Signature) -> Result<Value, Refused> {
@@ -124,12 +141,15 @@ async fn transaction(chain: &EmbeddedChain, signature: &Signature) -> Result<Val
             inner.push(json!({"index": index, "instructions": invoked}));
         }
     }
+    // What lookup tables brought stands behind the transaction's own keys.
+    let own = sent.message.static_account_keys().len();
+    let loaded: Vec<_> = whole.transaction.accounts.iter().skip(own).map(Pubkey::to_string).collect();
     let failed = whole.transaction.failed.then(|| json!("the transaction failed"));
     Ok(json!({
         "slot": whole.slot,
         "blockTime": whole.block_time,
         "transaction": [BASE64_STANDARD.encode(wire), "base64"],
-        "meta": {"err": failed, "innerInstructions": inner, "loadedAddresses": {"writable": [], "readonly": []}},
+        "meta": {"err": failed, "innerInstructions": inner, "loadedAddresses": {"writable": loaded, "readonly": []}},
     }))
 }
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod backtest;
+mod console;
 mod deadline;
 mod demo;
 mod fanout;
@@ -13,6 +14,7 @@ mod network;
 mod postgres_restart;
 mod process;
 mod proof;
+mod schemathesis;
 mod services;
 mod unreachable;
 mod validator_address;
