@@ -17,6 +17,7 @@ mod request;
 mod routes;
 mod server;
 mod snapshot;
+mod standing;
 mod state;
 mod transaction;
 mod tree;

@@ -8,7 +8,10 @@ mod integrity;
 mod metrics;
 mod orders;
 mod platforms;
+mod preview;
+mod progress;
 mod proof;
+mod reasons;
 mod rules;
 mod status;
 
@@ -30,6 +33,10 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+        // For app clients.
+        .routes(routes!(progress::of_user))
+        .routes(routes!(preview::of_user))
+        .routes(routes!(reasons::list))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.
