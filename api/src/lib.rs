@@ -3,6 +3,7 @@
 //!
 //! [`serve`] runs it on a listener; `/openapi.json` describes it.
 
+mod analytics;
 pub mod database;
 mod definition;
 mod integrity;

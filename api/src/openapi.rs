@@ -35,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "orders", description = "Payments, and what every rule did with each."),
         (name = "rules", description = "What is granted, and when."),
         (name = "platforms", description = "Operators' programmes with their settings."),
+        (name = "analytics", description = "What was paid and granted over time, and what it brought."),
         (name = "integrity", description = "Whether all of this is what the chain holds."),
         (name = "operations", description = "For those who run this server."),
     ),

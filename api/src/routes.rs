@@ -1,5 +1,6 @@
 //! What is answered where: a file a resource.
 
+mod analytics;
 mod balances;
 mod consistency;
 mod description;
@@ -30,6 +31,9 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+        // Analytics
+        .routes(routes!(analytics::over_time))
+        .routes(routes!(analytics::definitions))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.
