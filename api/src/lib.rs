@@ -5,6 +5,7 @@
 //! the page of an order for its user.
 
 pub mod access;
+mod analytics;
 mod backtests;
 mod book;
 mod calendar;

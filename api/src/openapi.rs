@@ -40,6 +40,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "orders", description = "Payments, and what every rule did with each."),
         (name = "rules", description = "What is granted, and when."),
         (name = "platforms", description = "Operators' programmes with their settings."),
+        (name = "analytics", description = "What was paid and granted over time, and what it brought."),
         (name = "integrity", description = "Whether all of this is what the chain holds."),
         (name = "operators", description = "For those who run the platform, by keys with roles: viewer, editor, admin."),
         (name = "operations", description = "For those who run this server."),

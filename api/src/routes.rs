@@ -1,5 +1,6 @@
 //! What is answered where: a file a resource.
 
+mod analytics;
 mod backtests;
 mod balances;
 mod chain;
@@ -37,6 +38,9 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+        // Analytics
+        .routes(routes!(analytics::over_time))
+        .routes(routes!(analytics::definitions))
         // What browsers verify with
         .routes(routes!(chain::describe))
         // For app clients.

@@ -163,6 +163,13 @@ impl Snapshot {
         self.language
     }
 
+    /// An answer that is no JSON, with its ETag.
+    pub fn answer_as(self, media_type: &'static str, body: String) -> Response {
+        let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response();
+        cacheable(self.etag, response.headers_mut());
+        response
+    }
+
     /// The answer, with its ETag.
     pub fn answer<T: Serialize>(self, body: T) -> Answer<T> {
         Answer { etag: self.etag, language: self.language, body }
@@ -265,14 +272,17 @@ pub struct Answer<T> {
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let mut response = Json(self.body).into_response();
-        let headers = response.headers_mut();
-        self.language.mark(headers);
-        if let Some(etag) = self.etag {
-            headers.insert(header::ETAG, etag);
-            headers.insert(header::CACHE_CONTROL, REVALIDATE);
-        } else {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
+        self.language.mark(response.headers_mut());
+        cacheable(self.etag, response.headers_mut());
         response
+    }
+}
+
+fn cacheable(etag: Option<HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag);
+        headers.insert(header::CACHE_CONTROL, REVALIDATE);
+    } else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }

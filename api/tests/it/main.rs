@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by any panic")]
 
+mod analytics;
 mod balances;
 mod chain;
 mod description;

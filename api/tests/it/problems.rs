@@ -24,6 +24,9 @@ fn paths() -> Vec<String> {
         "/v1/integrity".into(),
         format!("/v1/orders/{order}/proof"),
         "/v1/consistency?from=2&to=4".into(),
+        "/v1/analytics".into(),
+        "/v1/analytics/participation".into(),
+        "/v1/analytics/uplift".into(),
     ]
 }
 
