@@ -28,6 +28,9 @@ use utoipa_axum::router::OpenApiRouter;
                        added meanwhile neither repeat nor hide others.\n\n\
                        **Numbers.** Amounts, and whatever else can pass 2^53, are strings. Slots, journal indices and \
                        counts are numbers.\n\n\
+                       **Texts** for people are in the language that `Accept-Language` asks for: English or Chinese. `/v1/reasons` \
+                       lists what every reason means.\n\n\
+                       **Live.** `/v1/live` tells what is new, as server-sent events that can be resumed.\n\n\
                        **Errors** are problem documents (RFC 9457); `type` tells them apart."
     ),
     tags(
@@ -42,25 +45,47 @@ use utoipa_axum::router::OpenApiRouter;
 )]
 struct Described;
 
-/// Every route, with its description: about the data, and about the server.
-pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
+/// Every route, with its description: about the data, what goes on while it changes, and about the server.
+pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     (
         OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()),
+        OpenApiRouter::new().merge(routes::live()),
         OpenApiRouter::new().merge(routes::operations()),
     )
 }
 
 /// The API's description.
 pub fn openapi() -> OpenApiDocument {
-    let (data, operations) = described();
-    let mut document = data.merge(operations).into_openapi();
+    let (data, live, operations) = described();
+    let mut document = data.merge(live).merge(operations).into_openapi();
     for (path, item) in &mut document.paths.paths {
-        // Integrity also depends on the chain, as it is while the answer is made.
-        if path.starts_with("/v1/") && path != "/v1/integrity" {
+        // Integrity also depends on the chain, as it is while the answer is made; what is live has no end.
+        if path.starts_with("/v1/") && path != "/v1/integrity" && path != "/v1/live" {
             item.get.iter_mut().for_each(describe_caching);
+        }
+        if path.starts_with("/v1/") {
+            item.get.iter_mut().for_each(describe_language);
         }
     }
     document
+}
+
+/// What every answer is told in.
+fn describe_language(operation: &mut Operation) {
+    operation.parameters.get_or_insert_default().push(
+        ParameterBuilder::new()
+            .name("Accept-Language")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The language of texts for people: English (`en`) or Chinese (`zh`), with weights."))
+            .schema(Some(Schema::from(Object::with_type(Type::String))))
+            .build(),
+    );
+    if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") {
+        let mut language = Header::new(Schema::from(Object::with_type(Type::String)));
+        language.description = Some("The language of its texts: `en` or `zh-CN`.".into());
+        answer.headers.insert("Content-Language".into(), language);
+    }
 }
 
 /// What [`Snapshot`](crate::snapshot::Snapshot) does for every answer made from one.

@@ -5,6 +5,7 @@ mod consistency;
 mod description;
 mod entries;
 mod integrity;
+mod live;
 mod metrics;
 mod orders;
 mod platforms;
@@ -14,8 +15,10 @@ mod proof;
 mod reasons;
 mod rules;
 mod status;
+mod totals;
 
 use crate::state::ApiState;
+pub(crate) use orders::outcomes::{Outcome, said};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Everything about the data.
@@ -36,7 +39,14 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         // For app clients.
         .routes(routes!(progress::of_user))
         .routes(routes!(preview::of_user))
+        .routes(routes!(totals::by_streamer))
+        .routes(routes!(totals::by_session))
         .routes(routes!(reasons::list))
+}
+
+/// What goes on while it changes.
+pub(crate) fn live() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(live::listen))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -3,6 +3,7 @@
 use crate::{
     metrics,
     openapi::described,
+    patience::Patient,
     problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
@@ -13,7 +14,7 @@ use axum::{
     http::{HeaderName, Method, StatusCode, header},
     middleware,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -36,8 +37,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    let (data, operations) = described();
+    let (data, live, operations) = described();
     let (data, _) = data.split_for_parts();
+    let (live, _) = live.split_for_parts();
     let (operations, _) = operations.split_for_parts();
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
@@ -61,7 +63,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(CompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
 
-    data.layer(bounded).merge(operations).with_state(state).layer(everything)
+    // A connection that lasts is none of the requests that are bounded in number and time.
+    data.layer(bounded).merge(live).merge(operations).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
@@ -70,7 +73,12 @@ pub fn router(state: ApiState) -> Router {
 /// Where the listener fails.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
     let drain_timeout = state.settings().drain_timeout;
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(token.clone().cancelled_owned());
+    let (live, stop) = (Arc::clone(state.live()), token.clone());
+    let listener = Patient::new(listener, state.settings().patience);
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(async move {
+        stop.cancelled().await;
+        live.close();
+    });
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;

@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::metrics::Metrics;
+use crate::{live::Live, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -20,6 +20,12 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How many requests are answered at once; more are refused.
     pub max_concurrency: usize,
+    /// How many clients are told what is new at once; more are refused.
+    pub max_live: usize,
+    /// How often a client is sent something where nothing happens.
+    pub heartbeat: Duration,
+    /// For how long a client may take nothing of what it is sent, before its connection ends.
+    pub patience: Duration,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -33,6 +39,9 @@ impl Settings {
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),
             max_concurrency: 512,
+            max_live: 2_048,
+            heartbeat: Duration::from_secs(15),
+            patience: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -50,6 +59,7 @@ struct Inner {
     settings: Settings,
     metrics: Metrics,
     comparer: Comparer,
+    live: Arc<Live>,
 }
 
 impl ApiState {
@@ -64,7 +74,9 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer: Comparer::default() }) })
+        let live = Arc::new(Live::new(settings.max_live));
+        let comparer = Comparer::default();
+        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer, live }) })
     }
 
     /// Connections to the database.
@@ -85,6 +97,11 @@ impl ApiState {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// Who is told what is new.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.inner.live
     }
 
     /// Compares the tables with the chain.
