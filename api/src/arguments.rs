@@ -48,6 +48,9 @@ pub struct Arguments {
     /// How many requests are answered at once.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     max_concurrency: u32,
+    /// How many clients are told what is new at once, at /v1/live.
+    #[arg(long, default_value_t = 2_048, value_parser = clap::value_parser!(u32).range(1..))]
+    max_live: u32,
     /// How the log, on stderr, is written. RUST_LOG says what goes into it.
     #[arg(long, default_value = "text")]
     pub logs: Logs,
@@ -113,6 +116,7 @@ impl Arguments {
             max_lag: Some(Duration::from_secs(self.max_lag)),
             request_timeout: Duration::from_secs(self.request_timeout),
             max_concurrency: usize::try_from(self.max_concurrency)?,
+            max_live: usize::try_from(self.max_live)?,
             ..Settings::new(cluster)
         })
     }

@@ -130,10 +130,6 @@ pub enum Thing {
     Rule(i32),
     /// A rule's version.
     RuleVersion(i32, i32),
-    /// A payment to a streamer.
-    Streamer(u64),
-    /// A payment in a session.
-    Session(u64),
     /// Something that is only named in English.
     Other(String),
 }

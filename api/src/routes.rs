@@ -9,6 +9,7 @@ mod description;
 mod drafts;
 mod entries;
 mod integrity;
+mod live;
 mod metrics;
 mod operators;
 mod orders;
@@ -19,8 +20,10 @@ mod proof;
 mod reasons;
 mod rules;
 mod status;
+mod totals;
 
 use crate::state::ApiState;
+pub(crate) use orders::outcomes::{Outcome, said};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Everything about the data.
@@ -46,6 +49,8 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         // For app clients.
         .routes(routes!(progress::of_user))
         .routes(routes!(preview::of_user))
+        .routes(routes!(totals::by_streamer))
+        .routes(routes!(totals::by_session))
         .routes(routes!(reasons::list))
 }
 
@@ -67,6 +72,11 @@ pub(crate) fn drafts() -> OpenApiRouter<ApiState> {
         .routes(routes!(drafts::file))
         .routes(routes!(backtests::begin))
         .routes(routes!(backtests::show, backtests::cancel))
+}
+
+/// What goes on while it changes.
+pub(crate) fn live() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(live::listen))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -4,7 +4,8 @@ use crate::{
     console,
     drafts::DRAFT_LIMIT,
     metrics,
-    openapi::described,
+    openapi::{Routes, described},
+    patience::Patient,
     problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
@@ -15,7 +16,7 @@ use axum::{
     http::{HeaderName, Method, StatusCode, header},
     middleware,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -39,9 +40,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    let (data, drafts, operations) = described();
+    let Routes { data, drafts, live, operations } = described();
     let (data, _) = data.split_for_parts();
     let (drafts, _) = drafts.split_for_parts();
+    let (live, _) = live.split_for_parts();
     let (operations, _) = operations.split_for_parts();
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
@@ -83,9 +85,9 @@ pub fn router(state: ApiState) -> Router {
 
     let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
-    let operations = operations.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    let pages = console::pages().layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    data.merge(drafts).layer(bounded).merge(operations).merge(pages).with_state(state).layer(everything)
+    // A connection that lasts is none of the requests that are bounded in number and time.
+    let others = live.merge(operations).merge(console::pages()).layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    data.merge(drafts).layer(bounded).merge(others).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
@@ -94,7 +96,12 @@ pub fn router(state: ApiState) -> Router {
 /// Where the listener fails.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
     let drain_timeout = state.settings().drain_timeout;
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(token.clone().cancelled_owned());
+    let (live, stop) = (Arc::clone(state.live()), token.clone());
+    let listener = Patient::new(listener, state.settings().patience);
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(async move {
+        stop.cancelled().await;
+        live.close();
+    });
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;

@@ -109,6 +109,16 @@ impl Snapshot {
         })
     }
 
+    /// The same, for an answer in the language that these headers ask for.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(crate) async fn of(state: &ApiState, headers: &HeaderMap) -> Result<Self, Problem> {
+        let default_platform = state.settings().platform.map(|platform| Address(platform.to_bytes()));
+        let snapshot = Self::take(state.pool(), default_platform).await?;
+        Ok(Self { language: Language::of(headers), ..snapshot })
+    }
+
     /// What the answer is as of.
     pub fn as_of(&self) -> AsOf {
         self.position.as_of

@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::{access::Access, backtests::Backtests, metrics::Metrics};
+use crate::{access::Access, backtests::Backtests, live::Live, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -22,6 +22,12 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How many requests are answered at once; more are refused.
     pub max_concurrency: usize,
+    /// How many clients are told what is new at once; more are refused.
+    pub max_live: usize,
+    /// How often a client is sent something where nothing happens.
+    pub heartbeat: Duration,
+    /// For how long a client may take nothing of what it is sent, before its connection ends.
+    pub patience: Duration,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -36,6 +42,9 @@ impl Settings {
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),
             max_concurrency: 512,
+            max_live: 2_048,
+            heartbeat: Duration::from_secs(15),
+            patience: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -55,6 +64,7 @@ struct Inner {
     metrics: Metrics,
     comparer: Comparer,
     backtests: Backtests,
+    live: Arc<Live>,
 }
 
 impl ApiState {
@@ -69,8 +79,9 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
+        let live = Arc::new(Live::new(settings.max_live));
         let (comparer, backtests) = (Comparer::default(), Backtests::default());
-        let inner = Inner { pool, chain, settings, metrics, comparer, backtests };
+        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -108,6 +119,11 @@ impl ApiState {
     /// The back-tests of this process.
     pub(crate) fn backtests(&self) -> &Backtests {
         &self.inner.backtests
+    }
+
+    /// Who is told what is new.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.inner.live
     }
 
     /// Compares the tables with the chain.

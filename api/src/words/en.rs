@@ -243,8 +243,6 @@ fn named(thing: &Thing) -> String {
         Thing::Order(order) => format!("order with hash {order}"),
         Thing::Rule(rule) => format!("rule {rule}"),
         Thing::RuleVersion(rule, version) => format!("version {version} of rule {rule}"),
-        Thing::Streamer(streamer) => format!("payment to streamer {streamer}"),
-        Thing::Session(session) => format!("payment in session {session}"),
         Thing::Other(what) => what.clone(),
     }
 }

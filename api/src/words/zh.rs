@@ -204,8 +204,6 @@ fn named(thing: &Thing) -> String {
         Thing::Order(order) => format!("哈希为 {order} 的订单"),
         Thing::Rule(rule) => format!("规则 {rule}"),
         Thing::RuleVersion(rule, version) => format!("规则 {rule} 的版本 {version}"),
-        Thing::Streamer(streamer) => format!("给主播 {streamer} 的支付"),
-        Thing::Session(session) => format!("直播场次 {session} 中的支付"),
         Thing::Other(what) => what.clone(),
     }
 }

@@ -27,6 +27,11 @@ fn paths() -> Vec<String> {
         "/v1/analytics".into(),
         "/v1/analytics/participation".into(),
         "/v1/analytics/uplift".into(),
+        format!("/v1/users/{user}/progress"),
+        format!("/v1/users/{user}/preview?amount=5000"),
+        format!("/v1/users/{user}/streamers"),
+        format!("/v1/users/{user}/sessions"),
+        "/v1/reasons".into(),
     ]
 }
 
