@@ -18,6 +18,10 @@ pub struct Arguments {
     /// Connections to the database at most.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub connections: u32,
+    /// The operators' database, which is neither the indexer's nor the oracle's: postgres://user:password@host:5432/database. It
+    /// gets the tables it lacks. Without it, this server has no operators.
+    #[arg(long, env = "OPERATORS_DATABASE_URL", hide_env_values = true)]
+    pub operators_database_url: Option<String>,
     /// The node to compare with.
     #[arg(long, default_value = "http://127.0.0.1:8899", env = "REBATE_RPC", hide_env_values = true)]
     pub rpc: String,

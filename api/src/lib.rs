@@ -3,11 +3,11 @@
 //!
 //! [`serve`] runs it on a listener; `/openapi.json` describes it.
 
+pub mod access;
 mod backtests;
 pub mod database;
 mod definition;
 mod drafts;
-mod editor;
 mod integrity;
 mod metrics;
 mod openapi;

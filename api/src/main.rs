@@ -4,7 +4,7 @@ mod arguments;
 
 use arguments::{Arguments, Logs};
 use clap::Parser;
-use rebate_api::{ApiState, database};
+use rebate_api::{ApiState, access::Access, database};
 use rebate_client::chain::rpc::RpcChain;
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 use tokio::{
@@ -13,6 +13,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// Connections to the operators' database at most: operators are few.
+const OPERATORS_CONNECTIONS: u32 = 4;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,15 +39,23 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let chain = Arc::new(RpcChain::new(&arguments.rpc, arguments.commitment.into()));
     let url = arguments.database_url()?;
     let pool = database::connect(url, arguments.connections, settings.request_timeout).await?;
+    let operators = match &arguments.operators_database_url {
+        Some(url) => Some(rebate_operators::database::connect(url, OPERATORS_CONNECTIONS).await?),
+        None => None,
+    };
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
         anyhow::anyhow!("cannot listen on {}: {error}; choose another with --listen", arguments.listen)
     })?;
     let token = CancellationToken::new();
     stop_on_signals(&token)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let state = ApiState::new(pool.clone(), chain, settings, prometheus::Registry::new())?;
+    let state = ApiState::new(pool.clone(), chain, settings, prometheus::Registry::new())?
+        .with_access(Access { operators: operators.clone() });
     rebate_api::serve(listener, state, token).await?;
     pool.close().await;
+    if let Some(operators) = operators {
+        operators.close().await;
+    }
     Ok(())
 }
 

@@ -3,11 +3,12 @@
 use crate::{problem::Document, routes, state::ApiState};
 use std::sync::LazyLock;
 use utoipa::{
-    OpenApi,
+    Modify, OpenApi,
     openapi::{
         Object, OpenApi as OpenApiDocument, RefOr, Required, Response, Schema, Type,
         header::Header,
         path::{Operation, ParameterBuilder, ParameterIn},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -28,7 +29,9 @@ use utoipa_axum::router::OpenApiRouter;
                        added meanwhile neither repeat nor hide others.\n\n\
                        **Numbers.** Amounts, and whatever else can pass 2^53, are strings. Slots, journal indices and \
                        counts are numbers.\n\n\
-                       **Errors** are problem documents (RFC 9457); `type` tells them apart."
+                       **Errors** are problem documents (RFC 9457); `type` tells them apart.\n\n\
+                       **Who may.** What the chain says is open to all. What it does not say wants a key or a token: \
+                       `Authorization: Bearer …`."
     ),
     tags(
         (name = "users", description = "What a user has, and how that came to be."),
@@ -36,16 +39,38 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "rules", description = "What is granted, and when."),
         (name = "platforms", description = "Operators' programmes with their settings."),
         (name = "integrity", description = "Whether all of this is what the chain holds."),
+        (name = "operators", description = "For those who run the platform, by keys with roles: viewer, editor, admin."),
         (name = "operations", description = "For those who run this server."),
     ),
     components(schemas(Document)),
+    modifiers(&Security),
 )]
 struct Described;
+
+/// How those are told apart to whom not everything is open.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApiDocument) {
+        let bearer = |description: &str| {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
+            SecurityScheme::Http(bearer)
+        };
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme(
+            "operator_key",
+            bearer(
+                "An operator's key, from `rebate operator key create` or from `POST /v1/operators/keys`. Its role is viewer, \
+                 editor or admin, and each may do all that those before it may; a path that takes a key names the least role.",
+            ),
+        );
+    }
+}
 
 /// Every route, with its description: about the data, about drafts, and about the server.
 pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     (
-        OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()),
+        OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()).merge(routes::access()),
         OpenApiRouter::new().merge(routes::drafts()),
         OpenApiRouter::new().merge(routes::operations()),
     )
@@ -57,8 +82,9 @@ pub fn openapi() -> OpenApiDocument {
     let mut document = data.merge(drafts).merge(operations).into_openapi();
     for (path, item) in &mut document.paths.paths {
         // Integrity also depends on the chain, as it is while the answer is made.
-        if path.starts_with("/v1/") && path != "/v1/integrity" && !path.starts_with("/v1/backtests") {
-            item.get.iter_mut().for_each(describe_caching);
+        if path.starts_with("/v1/") && path != "/v1/integrity" {
+            // What wants a key is kept by nobody.
+            item.get.iter_mut().filter(|operation| operation.security.is_none()).for_each(describe_caching);
         }
     }
     document

@@ -44,6 +44,11 @@ pub enum List {
     Orders = 3,
     /// Rule versions.
     Rules = 4,
+    // What operators see.
+    /// Operators' keys.
+    OperatorKeys = 32,
+    /// The audit log.
+    Audit = 33,
 }
 
 /// What a row is sorted by.

@@ -31,6 +31,14 @@ pub enum Kind {
     MethodNotAllowed,
     /// The request is longer than any request here needs to be.
     TooLarge,
+    /// The body is not what it should be.
+    InvalidBody,
+    /// No key or token, or none that holds.
+    Unauthorized,
+    /// The key holds, and its role does not suffice.
+    Forbidden,
+    /// This server was not told what it needs for this.
+    NotConfigured,
     /// Answering took too long.
     Timeout,
     /// More requests than are answered at once.
@@ -55,6 +63,10 @@ impl Kind {
             Self::UnknownPath => "urn:rebate:problem:unknown-path",
             Self::MethodNotAllowed => "urn:rebate:problem:method-not-allowed",
             Self::TooLarge => "urn:rebate:problem:too-large",
+            Self::InvalidBody => "urn:rebate:problem:invalid-body",
+            Self::Unauthorized => "urn:rebate:problem:unauthorized",
+            Self::Forbidden => "urn:rebate:problem:forbidden",
+            Self::NotConfigured => "urn:rebate:problem:not-configured",
             Self::Timeout => "urn:rebate:problem:timeout",
             Self::Overloaded => "urn:rebate:problem:overloaded",
             Self::DatabaseUnavailable => "urn:rebate:problem:database-unavailable",
@@ -73,6 +85,10 @@ impl Kind {
             Self::UnknownPath => "No such path",
             Self::MethodNotAllowed => "The path takes another method",
             Self::TooLarge => "The request is too large",
+            Self::InvalidBody => "The body is not valid",
+            Self::Unauthorized => "Who asks is not known",
+            Self::Forbidden => "The role does not suffice",
+            Self::NotConfigured => "This server was not told what it needs",
             Self::Timeout => "Answering took too long",
             Self::Overloaded => "Too many requests at once",
             Self::DatabaseUnavailable => "The database does not answer",
@@ -84,13 +100,20 @@ impl Kind {
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed => StatusCode::BAD_REQUEST,
+            Self::InvalidParameter | Self::InvalidCursor | Self::PlatformNotNamed | Self::InvalidBody => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Timeout | Self::Overloaded | Self::DatabaseUnavailable | Self::NodeUnavailable | Self::NotReady => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Timeout
+            | Self::Overloaded
+            | Self::DatabaseUnavailable
+            | Self::NodeUnavailable
+            | Self::NotReady
+            | Self::NotConfigured => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -108,6 +131,11 @@ impl Problem {
     /// A problem, with what happened, where, and what to do about it.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), missing: Vec::new() }
+    }
+
+    /// What happened, where, and what to do about it.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Nothing to answer from, for want of `missing`.
@@ -245,7 +273,11 @@ pub async fn document(request: Request, next: Next) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if status == StatusCode::UNAUTHORIZED {
+        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rebate\""));
+    }
+    // Where nothing was configured, waiting changes nothing.
+    if status == StatusCode::SERVICE_UNAVAILABLE && problem.kind != Kind::NotConfigured {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     let body = Json(Document {
@@ -277,6 +309,36 @@ pub enum Problems {
     Internal(Document),
     /// The database or the node does not answer, nothing was indexed yet, the answer took too long, or too many
     /// requests came at once. `Retry-After` says when to try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Document),
+}
+
+/// What a path can answer instead that is for operators, or for a user about himself.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers, is none")]
+pub enum AccessProblems {
+    /// A parameter or the body is not valid.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Document),
+    /// No key or token, or none that holds; `WWW-Authenticate` says what is wanted.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Document),
+    /// The key holds, and its role does not suffice; `detail` names the one that does.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Document),
+    /// Not on record.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Document),
+    /// The body is longer than any that is needed.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Document),
+    /// Too many requests of this client. `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Document),
+    /// A defect or damaged data; the server's log says more.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Document),
+    /// This server was not told what it needs for this, or what it asks does not answer.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Document),
 }

@@ -5,8 +5,12 @@ use crate::{
     value::Address,
 };
 use axum::{
-    extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
-    http::request::Parts,
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        path::ErrorKind,
+        rejection::{JsonRejection, PathRejection},
+    },
+    http::{StatusCode, request::Parts},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
@@ -51,6 +55,31 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 let text = rejection.body_text();
                 let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
                 Err(Problem::new(Kind::InvalidParameter, format!("in the query: {why}")))
+            }
+        }
+    }
+}
+
+/// A body of JSON.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::new(Kind::TooLarge, "the body is longer than any that is needed here"))
+            }
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // What stood in the body is not repeated; it may be a secret.
+                let why = match &rejection {
+                    JsonRejection::MissingJsonContentType(_) => "the header Content-Type must be application/json",
+                    _ => text.rsplit_once(": ").map_or(text.as_str(), |(_, why)| why),
+                };
+                Err(Problem::new(Kind::InvalidBody, format!("in the body: {why}")))
             }
         }
     }

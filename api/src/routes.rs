@@ -8,6 +8,7 @@ mod drafts;
 mod entries;
 mod integrity;
 mod metrics;
+mod operators;
 mod orders;
 mod platforms;
 mod proof;
@@ -43,6 +44,15 @@ pub(crate) fn drafts() -> OpenApiRouter<ApiState> {
         .routes(routes!(drafts::file))
         .routes(routes!(backtests::begin))
         .routes(routes!(backtests::show, backtests::cancel))
+}
+
+/// What operators do, and what users are told about themselves. Not public.
+pub(crate) fn access() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(operators::keys::list, operators::keys::create))
+        .routes(routes!(operators::keys::revoke))
+        .routes(routes!(operators::audit::list))
+        .routes(routes!(operators::me::show))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -24,11 +24,12 @@ use tower_http::{
     cors::{Any, CorsLayer},
     limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
     timeout::TimeoutLayer,
     trace::TraceLayer,
 };
 
-/// No request needs a body of this length but those with a draft.
+/// No request here needs a longer body.
 const BODY_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,6 +46,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(GlobalConcurrencyLimitLayer::new(state.settings().max_concurrency))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.settings().request_timeout));
     let everything = ServiceBuilder::new()
+        // Whatever logs a request's headers leaves this one out.
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(span))
@@ -52,9 +55,16 @@ pub fn router(state: ApiState) -> Router {
         .layer(
             CorsLayer::new()
                 .allow_origin(Any)
+                // Nothing here goes by cookies, so a page can only do what its user gave it a key for.
                 .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-                .allow_headers([header::IF_NONE_MATCH, header::CONTENT_TYPE, REQUEST_ID])
-                .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, REQUEST_ID]),
+                .allow_headers([header::IF_NONE_MATCH, header::AUTHORIZATION, header::CONTENT_TYPE, REQUEST_ID])
+                .expose_headers([
+                    header::ETAG,
+                    header::LOCATION,
+                    header::RETRY_AFTER,
+                    header::WWW_AUTHENTICATE,
+                    REQUEST_ID,
+                ]),
         )
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))

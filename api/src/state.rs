@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::{backtests::Backtests, metrics::Metrics};
+use crate::{access::Access, backtests::Backtests, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -42,6 +42,7 @@ impl Settings {
 #[derive(Clone)]
 pub struct ApiState {
     inner: Arc<Inner>,
+    access: Arc<Access>,
 }
 
 struct Inner {
@@ -65,16 +66,15 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                pool,
-                chain,
-                settings,
-                metrics,
-                comparer: Comparer::default(),
-                backtests: Backtests::default(),
-            }),
-        })
+        let inner =
+            Inner { pool, chain, settings, metrics, comparer: Comparer::default(), backtests: Backtests::default() };
+        Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
+    }
+
+    /// The same for operators and users, too. Without it, only what is public is answered.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access: Arc::new(access), ..self }
     }
 
     /// Connections to the database.
@@ -90,6 +90,11 @@ impl ApiState {
     /// How to answer.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// What operators and users are told apart by.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// What is counted.

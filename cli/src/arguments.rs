@@ -52,6 +52,8 @@ pub enum Command {
     /// Compare the oracle's orders with the provider's and the chain's, try one again, and play notices.
     #[command(subcommand)]
     Oracle(OracleCommand),
+    /// Make, list and revoke operators' keys, and check the log of what operators did.
+    Operator(OperatorArguments),
     /// Measure what it costs and how fast it is.
     Bench(BenchArguments),
 }
@@ -81,6 +83,55 @@ pub struct BacktestArguments {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `rebate operator`.
+#[derive(Debug, Args)]
+pub struct OperatorArguments {
+    /// The operators' database; it gets the tables it lacks.
+    #[arg(long, env = "OPERATORS_DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: OperatorCommand,
+}
+
+/// What `rebate operator` does.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Make, list and revoke keys.
+    #[command(subcommand)]
+    Key(OperatorKeyCommand),
+    /// Check that the log of what operators did is as it was written, and print where it ends.
+    Audit {
+        /// What was printed the last time: the log must still have it.
+        #[arg(long)]
+        since: Option<rebate_operators::audit::Head>,
+    },
+}
+
+/// `rebate operator key`.
+#[derive(Debug, Subcommand)]
+pub enum OperatorKeyCommand {
+    /// Make a key and print it. It is kept nowhere: what is printed is all there is of it.
+    Create {
+        /// Whose it is.
+        #[arg(long)]
+        name: String,
+        /// What it may do: viewer, editor or admin; each may do all that those before it may.
+        #[arg(long)]
+        role: rebate_operators::role::Role,
+        /// Until when it holds, like 2027-01-31 or 2027-01-31T18:00:00+08:00; until it is revoked if left out.
+        #[arg(long, value_parser = crate::operator::moment)]
+        expires: Option<time::OffsetDateTime>,
+    },
+    /// Print all keys, those that hold no more among them.
+    List,
+    /// End a key, from its next request on.
+    Revoke {
+        /// Its public half, the 16 digits behind rop_.
+        id: rebate_operators::key::KeyId,
+    },
 }
 
 /// `rebate oracle`.

@@ -7,6 +7,7 @@ pub mod cast;
 pub mod demo;
 pub mod index;
 pub mod keys;
+pub mod operator;
 pub mod oracle;
 pub mod pay;
 pub mod payment_file;

@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    backtest, bench, demo, index, keys, oracle, pay, platform, rule, simulate, vault, verify,
+    backtest, bench, demo, index, keys, operator, oracle, pay, platform, rule, simulate, vault, verify,
 };
 
 /// Does what the arguments say.
@@ -22,6 +22,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Backtest(arguments) => backtest::run(arguments).await,
         Command::Index(command) => index::run(command).await,
         Command::Oracle(command) => oracle::run(command).await,
+        Command::Operator(arguments) => operator::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
     }
 }

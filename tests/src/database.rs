@@ -14,6 +14,9 @@ pub const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations
 /// The folder of the oracle's.
 pub const ORACLE_MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../oracle/migrations");
 
+/// The folder of the operators'.
+pub const OPERATORS_MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../operators/migrations");
+
 /// A fresh database of one test's own. It goes when this value does, also where the test fails.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -48,6 +51,11 @@ impl TestDatabase {
     /// A database as the oracle has it.
     pub async fn of_oracle() -> Result<Self, TestDatabaseError> {
         Self::with(ORACLE_MIGRATIONS).await
+    }
+
+    /// A database as operators have it.
+    pub async fn of_operators() -> Result<Self, TestDatabaseError> {
+        Self::with(OPERATORS_MIGRATIONS).await
     }
 
     async fn with(migrations: &str) -> Result<Self, TestDatabaseError> {

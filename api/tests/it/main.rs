@@ -8,6 +8,7 @@ mod description;
 mod entries;
 mod integrity;
 mod ledger;
+mod operators;
 mod orders;
 mod platforms;
 mod problems;

@@ -1,10 +1,15 @@
 //! A server of one test's own.
 
 use crate::chain::Chain;
-use rebate_api::{ApiState, Settings};
+use rebate_api::{ApiState, Settings, access::Access};
 use rebate_client::explorer::Cluster;
+use rebate_operators::{
+    audit::Actor,
+    keys::{self, Draft},
+    role::Role,
+};
 use rebate_tests::database::TestDatabase;
-use reqwest::{Client, Response, StatusCode, header};
+use reqwest::{Client, Method, Response, StatusCode, header};
 use serde_json::Value;
 use sqlx::PgPool;
 use std::{io, sync::Arc};
@@ -13,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub struct Served {
     database: TestDatabase,
+    operators: Option<TestDatabase>,
     pub chain: Arc<Chain>,
     pub url: String,
     pub token: CancellationToken,
@@ -27,24 +33,59 @@ impl Served {
     }
 
     pub async fn with(settings: Settings) -> Self {
-        Self::over(TestDatabase::new().await, settings).await
+        Self::over(TestDatabase::new().await, None, settings, Access::default()).await
     }
 
     pub async fn without_migrations() -> Self {
-        Self::over(TestDatabase::without_migrations().await, Settings::new(Cluster::Devnet)).await
+        let settings = Settings::new(Cluster::Devnet);
+        Self::over(TestDatabase::without_migrations().await, None, settings, Access::default()).await
     }
 
-    async fn over<E: std::fmt::Display>(database: Result<TestDatabase, E>, settings: Settings) -> Self {
+    /// A server that has operators.
+    pub async fn with_operators() -> Self {
+        Self::with_access(Settings::new(Cluster::Devnet), Access::default()).await
+    }
+
+    /// A server that has operators, and whatever else `access` has.
+    pub async fn with_access(settings: Settings, _: Access) -> Self {
+        let operators = TestDatabase::of_operators().await.unwrap_or_else(|error| panic!("{error}"));
+        let access = Access { operators: Some(operators.pool().clone()) };
+        Self::over(TestDatabase::new().await, Some(operators), settings, access).await
+    }
+
+    async fn over<E: std::fmt::Display>(
+        database: Result<TestDatabase, E>,
+        operators: Option<TestDatabase>,
+        settings: Settings,
+        access: Access,
+    ) -> Self {
         let database = database.unwrap_or_else(|error| panic!("{error}"));
         let chain = Arc::new(Chain::default());
         let pool = rebate_api::database::connect(&database.url(), 8, settings.request_timeout).await.unwrap();
         let registry = prometheus::Registry::new();
-        let state = ApiState::new(pool, Arc::clone(&chain) as _, settings, registry).unwrap();
+        let state = ApiState::new(pool, Arc::clone(&chain) as _, settings, registry).unwrap().with_access(access);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let token = CancellationToken::new();
         let server = tokio::spawn(rebate_api::serve(listener, state, token.clone()));
-        Self { database, chain, url, token, server, client: Client::new() }
+        Self { database, operators, chain, url, token, server, client: Client::new() }
+    }
+
+    /// The operators' database.
+    pub fn operators(&self) -> &PgPool {
+        self.operators.as_ref().unwrap().pool()
+    }
+
+    /// A new operator's key.
+    pub async fn key(&self, role: Role) -> String {
+        let draft = Draft { name: role.name(), role, expires_at: None };
+        keys::create(self.operators(), &Actor::CommandLine, None, &draft).await.unwrap().0.reveal()
+    }
+
+    /// Asks with a key or token, and with a body that is not null.
+    pub async fn ask(&self, method: Method, path: &str, key: &str, body: Value) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(key);
+        if body.is_null() { request } else { request.json(&body) }.send().await.unwrap()
     }
 
     pub fn pool(&self) -> &PgPool {
