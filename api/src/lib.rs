@@ -13,7 +13,6 @@ mod console;
 pub mod database;
 mod definition;
 mod drafts;
-mod editor;
 mod integrity;
 mod language;
 mod live;
