@@ -127,7 +127,12 @@ impl Row {
         rule.granted = Amount(u64_of(self.granted)?);
         rule.grants = fitting(self.grants)?;
         rule.reversed = Amount(u64_of(self.reversed)?);
-        Ok(Version { rule, when: clauses(&definition.condition), published: self.journal_index, dropped: self.dropped_index })
+        Ok(Version {
+            rule,
+            when: clauses(&definition.condition),
+            published: self.journal_index,
+            dropped: self.dropped_index,
+        })
     }
 }
 
@@ -190,11 +195,11 @@ impl Book {
         {
             self.assets.insert(row.asset, row.name);
         }
-        let rows = sqlx::query!("SELECT starts, seconds FROM utc_offsets WHERE platform = $1 ORDER BY starts", &platform.0)
-            .fetch_all(snapshot.connection())
-            .await?;
-        self.clock =
-            Clock::new(rows.iter().map(|row| UtcOffset::new(Timestamp(row.starts), row.seconds)).collect());
+        let rows =
+            sqlx::query!("SELECT starts, seconds FROM utc_offsets WHERE platform = $1 ORDER BY starts", &platform.0)
+                .fetch_all(snapshot.connection())
+                .await?;
+        self.clock = Clock::new(rows.iter().map(|row| UtcOffset::new(Timestamp(row.starts), row.seconds)).collect());
         Ok(())
     }
 

@@ -34,7 +34,8 @@ impl Language {
             best.map(|(at, (_, weight))| (*weight, std::cmp::Reverse(at))).filter(|(weight, _)| *weight > 0)
         };
         // Of equals, the last one counts as the greatest.
-        let best = Self::ALL.into_iter().rev().filter(|language| suits(*language).is_some()).max_by_key(|one| suits(*one));
+        let best =
+            Self::ALL.into_iter().rev().filter(|language| suits(*language).is_some()).max_by_key(|one| suits(*one));
         best.unwrap_or(Self::English)
     }
 

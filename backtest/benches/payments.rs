@@ -66,7 +66,12 @@ fn main() {
         postgres.create_database(&name).await.unwrap();
         let options = PgConnectOptions::from_str(&postgres.url(&name)).unwrap();
         let pool = PgPoolOptions::new().max_connections(4).connect_with(options.clone()).await.unwrap();
-        Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations"))).await.unwrap().run(&pool).await.unwrap();
+        Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations")))
+            .await
+            .unwrap()
+            .run(&pool)
+            .await
+            .unwrap();
         let mut connection = PgConnection::connect_with(&options).await.unwrap();
         let begun = Instant::now();
         fill(&mut connection, payments, users).await;
@@ -203,7 +208,9 @@ async fn fill(connection: &mut PgConnection, payments: u64, users: u64) {
         rows.event(&Event::RulePublished(published));
     }
     let mut copy = connection
-        .copy_in_raw("COPY events (journal_index, at, month, platform, signature, kind, bytes) FROM STDIN (FORMAT binary)")
+        .copy_in_raw(
+            "COPY events (journal_index, at, month, platform, signature, kind, bytes) FROM STDIN (FORMAT binary)",
+        )
         .await
         .unwrap();
     for number in 0..payments {

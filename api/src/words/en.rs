@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    Counted, Did, Due, Entry, Next, Operation, Outcome, Progress, Reset, UserLimit, Words, date, members,
-    moment, offset,
+    Counted, Did, Due, Entry, Next, Operation, Outcome, Progress, Reset, UserLimit, Words, date, members, moment,
+    offset,
 };
 use crate::problem::{CursorFault, Detail, Kind, Thing};
 use rebate_core::{
@@ -68,9 +68,7 @@ impl Words for English {
             Detail::Timeout => {
                 "the answer was not ready in time; try again, and ask for less with a smaller limit".to_owned()
             }
-            Detail::Overloaded => {
-                "this server answers as many requests as it can; try again in a moment".to_owned()
-            }
+            Detail::Overloaded => "this server answers as many requests as it can; try again in a moment".to_owned(),
             Detail::TooManyLive => {
                 "this server keeps as many live connections as it can; try again in a moment, or ask from time to time"
                     .to_owned()
@@ -122,7 +120,9 @@ impl Words for English {
             Did::BudgetSpent { rejects: true } => {
                 format!("not granted: what is left of the budget of ‘{rule}’ is not enough for this grant")
             }
-            Did::GroupTaken(Some(by)) => format!("not granted: of ‘{by}’ and ‘{rule}’ only one pays, and it was ‘{by}’"),
+            Did::GroupTaken(Some(by)) => {
+                format!("not granted: of ‘{by}’ and ‘{rule}’ only one pays, and it was ‘{by}’")
+            }
             Did::GroupTaken(None) => format!("not granted: another rule pays in the place of ‘{rule}’"),
             Did::Excluded(Some(by)) => format!("not granted: ‘{rule}’ does not pay where ‘{by}’ has paid"),
             Did::Excluded(None) => {
@@ -177,9 +177,13 @@ impl Words for English {
         match refusal {
             Refusal::ZeroAmount => "The amount is 0; record payments of more than nothing.",
             Refusal::TooLate => "It was made further back than the platform takes records of.",
-            Refusal::FromTheFuture => "It says it was made more than a minute ahead of the chain's clock; check the clock.",
+            Refusal::FromTheFuture => {
+                "It says it was made more than a minute ahead of the chain's clock; check the clock."
+            }
             Refusal::DuplicateOrder => "The order number was taken before; nothing was recorded twice.",
-            Refusal::AmountOverflow => "A grant, a balance or a counter would become greater than any number the chain keeps.",
+            Refusal::AmountOverflow => {
+                "A grant, a balance or a counter would become greater than any number the chain keeps."
+            }
             Refusal::UnknownOrder => "Nobody recorded the order that it refunds.",
             Refusal::OverRefund => "More would be refunded than was paid.",
             Refusal::InsufficientBalance => "The user has less than that.",
@@ -298,7 +302,8 @@ fn nothing_due(rule: &str, due: Due, counted: Counted) -> String {
         Due::Tier(None) => format!("what you spent{} reaches no further tier of ‘{rule}’", during(counted)),
         Due::AllTiers => format!("all that ‘{rule}’ grants for what you spent{} was granted before", during(counted)),
         Due::Streak { days, recurring, now } => {
-            let pays = if recurring { format!("every {days} days in a row") } else { format!("on day {days} in a row") };
+            let pays =
+                if recurring { format!("every {days} days in a row") } else { format!("on day {days} in a row") };
             let towards = towards(counted.scope);
             match now {
                 Some(now) => format!("‘{rule}’ pays {pays}{towards}, and this was day {now} or another payment of it"),
@@ -423,12 +428,8 @@ mod tests {
 
     #[test]
     fn a_limit_names_its_rule_its_amount_and_when_it_resets() {
-        let limit = UserLimit {
-            amount: 500,
-            count: 0,
-            rejects: false,
-            reset: Reset::Soon(datetime!(2026-10-05 00:00 +8)),
-        };
+        let limit =
+            UserLimit { amount: 500, count: 0, rejects: false, reset: Reset::Soon(datetime!(2026-10-05 00:00 +8)) };
         let counted = Counted { window: Window::Week, scope: Scope::User };
         let outcome = Outcome { rule: "weekend bonus", asset: "coins", did: Did::UserLimit(limit, counted) };
         assert_eq!(

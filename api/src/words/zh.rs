@@ -251,7 +251,11 @@ fn nothing_due(rule: &str, due: Due, counted: Counted) -> String {
         Due::AllTiers => format!("“{rule}”对您{}消费应发放的已全部发放", during(counted)),
         Due::Streak { days, recurring, now } => {
             let towards = towards(counted.scope);
-            let pays = if recurring { format!("每连续支付 {days} 天") } else { format!("连续支付的第 {days} 天") };
+            let pays = if recurring {
+                format!("每连续支付 {days} 天")
+            } else {
+                format!("连续支付的第 {days} 天")
+            };
             match now {
                 Some(now) => format!("“{rule}”{towards}{pays}发放，此次是第 {now} 天，或当天再次支付"),
                 None => format!("“{rule}”{towards}{pays}于当天首笔支付时发放"),

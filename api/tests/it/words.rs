@@ -26,7 +26,8 @@ async fn evening(served: &Served) {
     let limits = LimitsEntry { user_amount: 500, ..LimitsEntry::none() };
     let weekly = RuleDefinition { window: Window::Week as u8, limits, ..fixed(1, 1, "weekend bonus", 1, 500) };
     ledger.publish(weekly, 0).await;
-    let group = |id: u16, name| RuleDefinition { group: 3, group_mode: GroupMode::First as u8, ..fixed(id, 1, name, 1, 7) };
+    let group =
+        |id: u16, name| RuleDefinition { group: 3, group_mode: GroupMode::First as u8, ..fixed(id, 1, name, 1, 7) };
     ledger.publish(RuleDefinition { tags: 1, ..group(2, "first come") }, 0).await;
     ledger.publish(group(3, "served later"), 0).await;
     ledger.publish(RuleDefinition { excludes: 1, ..fixed(4, 1, "never both", 1, 7) }, 0).await;
@@ -158,9 +159,17 @@ async fn problems_are_told_in_the_language_asked_for() {
     let _ledger = Ledger::new(served.pool()).await;
     let nobody = user("nobody");
     for (path, title, detail) in [
-        (format!("/v1/users/{nobody}/balances"), "没有记录", format!("截至 slot 100 没有记录：用户 {nobody} 的支付；如果是刚发生的，请稍后再试")),
+        (
+            format!("/v1/users/{nobody}/balances"),
+            "没有记录",
+            format!("截至 slot 100 没有记录：用户 {nobody} 的支付；如果是刚发生的，请稍后再试"),
+        ),
         ("/v1/orders?limit=0".to_owned(), "参数无效", "查询参数 limit：0 不在 1 到 200 之间".to_owned()),
-        ("/v1/orders?cursor=x".to_owned(), "游标不属于此列表", "查询参数 cursor：不是本服务器发出的游标；请去掉游标从头开始".to_owned()),
+        (
+            "/v1/orders?cursor=x".to_owned(),
+            "游标不属于此列表",
+            "查询参数 cursor：不是本服务器发出的游标；请去掉游标从头开始".to_owned(),
+        ),
         ("/nowhere".to_owned(), "路径不存在", "此路径没有内容；/openapi.json 列出所有路径".to_owned()),
     ] {
         let response = get(&served, &path, "zh-Hans").await;

@@ -159,14 +159,8 @@ impl Standing {
             streamer: Some(self.streamers.get_mut(&paid.streamer).unwrap_or(&mut no_streamer)),
             session: Some(self.sessions.get_mut(&paid.session).unwrap_or(&mut no_session)),
         };
-        let committed = self.reversal.commit(
-            &mut paid.order,
-            &mut paid.grants,
-            book,
-            offsets,
-            &mut balances,
-            &mut counters,
-        );
+        let committed =
+            self.reversal.commit(&mut paid.order, &mut paid.grants, book, offsets, &mut balances, &mut counters);
         match committed {
             Err(Stop::Refused(refusal)) => Err(refusal),
             // It stops for counters that were not brought, and all were.
@@ -225,8 +219,7 @@ impl Standing {
         }
         let streamer = self.streamers.entry(payment.streamer).or_default();
         let session = self.sessions.entry(payment.session).or_default();
-        let counters =
-            CountersByScope { user: &mut self.user, streamer: Some(streamer), session: Some(session) };
+        let counters = CountersByScope { user: &mut self.user, streamer: Some(streamer), session: Some(session) };
         match self.evaluation.decide(payment, context, balances, &counters) {
             Ok(()) => Ok(()),
             Err(Stop::Refused(refusal)) => Err(refusal),
@@ -238,8 +231,7 @@ impl Standing {
     fn commit(&mut self, payment: &Payment, rules: &mut [Rule]) {
         let streamer = self.streamers.entry(payment.streamer).or_default();
         let session = self.sessions.entry(payment.session).or_default();
-        let mut counters =
-            CountersByScope { user: &mut self.user, streamer: Some(streamer), session: Some(session) };
+        let mut counters = CountersByScope { user: &mut self.user, streamer: Some(streamer), session: Some(session) };
         self.evaluation.commit(rules, &mut counters);
     }
 }

@@ -108,12 +108,8 @@ pub(super) async fn of(
         let granted = of_record.iter().filter(|row| row.reason == GRANTED);
         let paid: Vec<&Rule> =
             granted.filter_map(|row| book.version(row.rule, row.version)).map(|version| &version.rule).collect();
-        let facts = Facts {
-            paid_at: paid_at.get(journal_index).copied().unwrap_or(now),
-            now,
-            counters: None,
-            paid: &paid,
-        };
+        let facts =
+            Facts { paid_at: paid_at.get(journal_index).copied().unwrap_or(now), now, counters: None, paid: &paid };
         let shown = of_record.iter().map(|row| row.shown(book, words, &facts)).collect::<Result<Vec<_>, _>>()?;
         outcomes.insert(*journal_index, shown);
     }
@@ -136,9 +132,8 @@ impl Row {
         let changed = self.after.0.saturating_sub(self.before.0).abs();
         let amounts = (self.amount.0, self.amount.0.saturating_sub(changed));
         // A newer program may have reasons that this server has no name for.
-        let did = reason.map_or(words::Did::Unknown(self.reason), |reason| {
-            book.did(rule, reason, clause, amounts, facts)
-        });
+        let did =
+            reason.map_or(words::Did::Unknown(self.reason), |reason| book.did(rule, reason, clause, amounts, facts));
         Ok(Outcome {
             rule: self.rule,
             version: self.version,
