@@ -9,6 +9,7 @@ use crate::{
     words,
 };
 use rebate_core::{
+    counters::Counters,
     outcome::Reason,
     rule::{self, Effect, GroupMode, Limits, OnLimit, Rule},
     time::UtcOffset,
@@ -216,6 +217,18 @@ impl Book {
         rules
     }
 
+    /// The versions that were in the rule book when the event `index` came.
+    pub fn rules_at(&self, index: i64) -> Vec<Rule> {
+        let there =
+            |version: &&Version| version.published < index && version.dropped.is_none_or(|dropped| dropped > index);
+        self.versions.values().filter(there).map(|version| version.rule).collect()
+    }
+
+    /// Whether the platform has the asset.
+    pub fn has_asset(&self, asset: AssetId) -> bool {
+        self.assets.contains_key(&i16::from(asset.0))
+    }
+
     /// An asset's name.
     pub fn asset(&self, asset: AssetId) -> &str {
         self.assets.get(&i16::from(asset.0)).map_or("?", String::as_str)
@@ -260,13 +273,13 @@ pub struct Facts<'a> {
     /// What time it is for whom it is said to.
     pub now: i64,
     /// What the rule counted, this payment included, where that is known.
-    pub counters: Option<&'a rebate_core::counters::Counters>,
+    pub counters: Option<&'a Counters>,
     /// The rules that paid on the same payment.
     pub paid: &'a [&'a Rule],
 }
 
 /// Why a rule with a condition that holds grants nothing.
-pub fn due(rule: &Rule, counters: Option<&rebate_core::counters::Counters>) -> words::Due {
+pub fn due(rule: &Rule, counters: Option<&Counters>) -> words::Due {
     match rule.effect() {
         Some(Effect::Tiers { steps, .. }) => match counters {
             None => words::Due::Tier(None),

@@ -47,6 +47,12 @@ impl Clock {
         Span { start: begins(index), end: index.0.checked_add(1).and_then(|next| begins(WindowIndex(next))) }
     }
 
+    /// When the month begins that is so many after January 1970.
+    pub fn month(&self, index: i32) -> Option<i64> {
+        let index = WindowIndex(index);
+        self.first(Window::Month, index, local_start(Window::Month, index)?)
+    }
+
     /// What these clocks show, as the evaluator reads it.
     pub fn at(&self, at: i64) -> LocalTime {
         LocalTime::at(Timestamp(at), &self.offsets)

@@ -23,6 +23,7 @@ mod request;
 mod routes;
 mod server;
 mod snapshot;
+mod standing;
 mod state;
 mod transaction;
 mod tree;

@@ -12,7 +12,10 @@ mod metrics;
 mod operators;
 mod orders;
 mod platforms;
+mod preview;
+mod progress;
 mod proof;
+mod reasons;
 mod rules;
 mod status;
 
@@ -36,6 +39,10 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(consistency::between))
         // What browsers verify with
         .routes(routes!(chain::describe))
+        // For app clients.
+        .routes(routes!(progress::of_user))
+        .routes(routes!(preview::of_user))
+        .routes(routes!(reasons::list))
 }
 
 /// What operators do, and what users are told about themselves. Not public.

@@ -1,6 +1,6 @@
 //! Orders: the payment, what every rule did with it, and what of it was refunded.
 
-mod outcomes;
+pub(super) mod outcomes;
 mod redemptions;
 mod refunds;
 

@@ -58,7 +58,7 @@ pub(super) struct Made {
 impl<C: Dispatch + Clone + 'static> Round<'_, C> {
     /// Makes a transaction of each group of records, all payments or a single one, or of as many of them as fit. No two
     /// groups share a user.
-    pub(super) async fn attempts(&mut self, groups: Vec<Vec<Due>>, lifetime: &Lifetime) -> Result<Made, OutboxError> {
+    pub(super) async fn attempts(&mut self, groups: Vec<Vec<Due>>) -> Result<Made, OutboxError> {
         let (mut attempts, mut left) = (Vec::new(), Vec::new());
         let mut drafts = Vec::new();
         let users: Vec<_> = groups.iter().flatten().filter_map(|due| Record::decode(&due.bytes)?.user()).collect();
@@ -93,13 +93,18 @@ impl<C: Dispatch + Clone + 'static> Round<'_, C> {
                 Err(attempt) => attempts.push((group, attempt)),
             }
         }
+        if composed.is_empty() {
+            return Ok(Made { attempts, left });
+        }
+        // Opening took as long as a confirmation does: only now does their time begin.
+        let lifetime = self.outbox.chain.lifetime().await?;
         let mut rest = composed.into_iter();
         loop {
             let some: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
             if some.is_empty() {
                 return Ok(Made { attempts, left });
             }
-            let made = join_all(some.iter().map(|(group, draft)| self.make(group, draft, lifetime))).await;
+            let made = join_all(some.iter().map(|(group, draft)| self.make(group, draft, &lifetime))).await;
             for ((group, draft), made) in some.into_iter().zip(made) {
                 let made = made?;
                 if !matches!(made, Attempt::Ready(_)) {

@@ -120,14 +120,13 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
         if groups.is_empty() {
             return Ok(false);
         }
-        let lifetime = chain.lifetime().await?;
         let (mut made, mut fates) = (Vec::new(), Vec::new());
         let mut refreshed = false;
         while !groups.is_empty() && made.len() < room {
             let some = groups.drain(..groups.len().min(room.saturating_sub(made.len()))).collect();
             let mut is_outdated = false;
             let mut hold = None;
-            let Made { attempts, left } = self.attempts(some, &lifetime).await?;
+            let Made { attempts, left } = self.attempts(some).await?;
             for group in self.shared(left) {
                 groups.push_front(group);
             }

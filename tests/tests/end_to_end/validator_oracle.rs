@@ -296,7 +296,7 @@ async fn transactions_that_name_accounts_by_a_lookup_table_are_indexed_and_verif
     let (client, base) = (Client::new(), oracle.base.borrow().clone());
     until("there is a lookup table", async || {
         let metrics = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
-        match metrics.contains("rebate_oracle_outbox_lookup_table 1") {
+        match metrics.lines().any(|line| line == "rebate_oracle_outbox_lookup_table 1") {
             true => Ok(()),
             false => Err(process.err()),
         }

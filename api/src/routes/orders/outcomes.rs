@@ -7,7 +7,7 @@ use crate::{
     value::{Address, Amount},
     words::{self, Words},
 };
-use rebate_core::{outcome::Reason, rule::Rule};
+use rebate_core::{counters::Counters, outcome::Reason, rule::Rule, units};
 use serde::Serialize;
 use std::collections::HashMap;
 use time::Date;
@@ -55,7 +55,7 @@ pub(crate) struct Outcome {
 
 /// A payment or a refund whose outcomes are wanted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(in crate::routes) struct Wanted {
     /// Its place in the journal.
     pub journal_index: i64,
     /// The month it is in.
@@ -77,7 +77,7 @@ struct Row {
 }
 
 /// The outcomes of payments and refunds, by their journal indices, each in order.
-pub(super) async fn of(
+pub(in crate::routes) async fn of(
     snapshot: &mut Snapshot,
     platform: Address,
     book: &Book,
@@ -110,7 +110,7 @@ pub(super) async fn of(
             granted.filter_map(|row| book.version(row.rule, row.version)).map(|version| &version.rule).collect();
         let facts =
             Facts { paid_at: paid_at.get(journal_index).copied().unwrap_or(now), now, counters: None, paid: &paid };
-        let shown = of_record.iter().map(|row| row.shown(book, words, &facts)).collect::<Result<Vec<_>, _>>()?;
+        let shown = of_record.iter().map(|row| row.shown(book, words, facts)).collect::<Result<Vec<_>, _>>()?;
         outcomes.insert(*journal_index, shown);
     }
     Ok(outcomes)
@@ -119,8 +119,43 @@ pub(super) async fn of(
 /// The number of [`Reason::Granted`] in the database.
 const GRANTED: i16 = Reason::Granted as i16;
 
+/// What rules would do with a payment made at `paid_at`, of which `counters` gives what each counts then.
+///
+/// # Errors
+/// Where a rule is not in the book.
+pub(in crate::routes) fn decided<'a>(
+    book: &Book,
+    words: &dyn Words,
+    (paid_at, now): (i64, i64),
+    outcomes: &[rebate_core::outcome::Outcome],
+    counters: impl Fn(&Rule) -> Option<&'a Counters>,
+) -> Result<Vec<Outcome>, Problem> {
+    let version = |outcome: &rebate_core::outcome::Outcome| {
+        book.version(i32::from(outcome.rule.0), i32::from(outcome.version.0)).map(|version| &version.rule)
+    };
+    let granted = outcomes.iter().filter(|outcome| outcome.reason == Reason::Granted);
+    let paid: Vec<&Rule> = granted.filter_map(version).collect();
+    let facts = Facts { paid_at, now, counters: None, paid: &paid };
+    let amount = |amount: units::Amount| Amount(amount.0.into());
+    let shown = |outcome: &rebate_core::outcome::Outcome| {
+        let row = Row {
+            journal_index: 0,
+            rule: i32::from(outcome.rule.0),
+            version: i32::from(outcome.version.0),
+            reason: i16::from(outcome.reason as u8),
+            clause: i16::from(outcome.clause),
+            asset: i16::from(outcome.asset.0),
+            amount: amount(outcome.amount),
+            before: amount(outcome.before),
+            after: amount(outcome.after),
+        };
+        row.shown(book, words, Facts { counters: version(outcome).and_then(&counters), ..facts })
+    };
+    outcomes.iter().map(shown).collect()
+}
+
 impl Row {
-    fn shown(&self, book: &Book, words: &dyn Words, facts: &Facts<'_>) -> Result<Outcome, Problem> {
+    fn shown(&self, book: &Book, words: &dyn Words, facts: Facts<'_>) -> Result<Outcome, Problem> {
         let version = book.version(self.rule, self.version).ok_or_else(|| {
             Problem::internal(&format_args!("an outcome names version {} of rule {}", self.version, self.rule))
         })?;
@@ -133,7 +168,7 @@ impl Row {
         let amounts = (self.amount.0, self.amount.0.saturating_sub(changed));
         // A newer program may have reasons that this server has no name for.
         let did =
-            reason.map_or(words::Did::Unknown(self.reason), |reason| book.did(rule, reason, clause, amounts, facts));
+            reason.map_or(words::Did::Unknown(self.reason), |reason| book.did(rule, reason, clause, amounts, &facts));
         Ok(Outcome {
             rule: self.rule,
             version: self.version,

@@ -327,10 +327,12 @@ async fn play(world: &World, database: &TestDatabase, seed: u64, tally: &Arc<Tal
                     let retire = instruction::retire_oracle_key(&admin.pubkey(), &addresses, &oracle, Timestamp(NOON));
                     chain.execute(&[retire], &[&admin]).unwrap();
                 }
-                if begun.elapsed() >= STORM {
+                // Once it is calm, also a machine that is busy otherwise sends a transaction while it can land.
+                let is_calm = begun.elapsed() >= STORM;
+                if is_calm {
                     calm.store(true, Ordering::SeqCst);
                 }
-                sleep(Duration::from_millis(2)).await;
+                sleep(Duration::from_millis(if is_calm { 20 } else { 2 })).await;
             }
         }
     };
