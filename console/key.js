@@ -14,9 +14,9 @@ export async function signedIn(place, title, again) {
       await get('/v1/operators/me');
       return true;
     } catch (error) {
-      if (!error.isForbidden) throw error;
+      if (!error.isForbidden && !error.isAbsent) throw error;
       operatorKey.set(null);
-      replace(place, title, form(again, trouble(error, '')));
+      replace(place, title, form(again, trouble(error, t('key.operators'))));
       return false;
     }
   }

@@ -6,13 +6,14 @@ import { has } from './features.js';
 const EVERY = 2_000;
 
 /// What a stream can tell of.
-const KINDS = ['payment', 'refund', 'redemption', 'entry', 'block', 'event', 'rule'];
+const KINDS = ['payment', 'refund', 'redemption', 'claim', 'expiry', 'wallet', 'rule', 'platform', 'reverted'];
 
 /// A burst of events is one change.
 const GATHER = 250;
 
 /// Calls `changed` now and whenever something may have changed, and `state` with `stream`, `polling` or `lost`. What
-/// `changed` returns is waited for; where it fails, the connection counts as lost until it succeeds. Ends with `signal`.
+/// `changed` returns is waited for; where it fails, the connection counts as lost until it succeeds. Nothing is listened to
+/// before it says that there is a platform. Ends with `signal`.
 export function follow(platform, { changed, state, signal }) {
   let [running, again, way] = [false, false, 'polling'];
   const tell = async () => {
@@ -24,8 +25,9 @@ export function follow(platform, { changed, state, signal }) {
     do {
       again = false;
       try {
-        await changed();
+        const isThere = await changed();
         if (!signal.aborted) state(way);
+        if (isThere) listen();
       } catch (error) {
         if (!signal.aborted) state('lost', error);
       }
@@ -34,8 +36,11 @@ export function follow(platform, { changed, state, signal }) {
     running = false;
   };
   let timer = setInterval(tell, EVERY);
-  let source;
-  const listen = () => {
+  let [source, isAsked] = [undefined, false];
+  const listen = async () => {
+    if (isAsked) return;
+    isAsked = true;
+    if (!(await has('/v1/live')) || signal.aborted) return;
     source = new EventSource(path('/v1/live', { platform }));
     source.addEventListener('open', () => {
       way = 'stream';
@@ -54,7 +59,6 @@ export function follow(platform, { changed, state, signal }) {
       timer = setInterval(tell, EVERY);
     });
   };
-  has('/v1/live').then((there) => there && !signal.aborted && listen());
   signal.addEventListener('abort', () => {
     clearInterval(timer);
     source?.close();

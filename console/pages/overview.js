@@ -14,7 +14,7 @@ const LATEST = 200;
 /// How many of them are listed.
 const LISTED = 12;
 
-export async function show(place, { path, follow, signal, offset }) {
+export async function show(place, { path, platform: chosen, follow, signal, offset }) {
   const [tiles, feed, rules, assets, chartPlace, asOf] = [1, 2, 3, 4, 5, 6].map(() => h('div', {}));
   const list = h('ol', { class: 'feed', 'aria-live': 'polite', 'aria-relevant': 'additions', 'aria-label': t('overview.feed') });
   const connection = h('p', { class: 'live', role: 'status' }, t('loading'));
@@ -35,15 +35,14 @@ export async function show(place, { path, follow, signal, offset }) {
     const { items: platforms } = await get(path('/v1/platforms'), { signal });
     if (platforms.length === 0) {
       replace(list, h('li', { class: 'quiet' }, t('overview.no_platform')));
-      return;
+      return false;
     }
     const [orders, book, integrity] = await Promise.all([
       get(path('/v1/orders', { limit: LATEST }), { signal }),
       get(path('/v1/rules', { limit: 200 }), { signal }),
       get(path('/v1/integrity'), { signal }),
     ]);
-    const about = new URLSearchParams(path('?').slice(1)).get('platform') ?? platforms[0].platform;
-    const platform = platforms.find((one) => one.platform === about) ?? platforms[0];
+    const platform = platforms.find((one) => one.platform === chosen) ?? platforms[0];
     showTiles(tiles, orders, integrity);
     seen = showFeed(list, orders.items, seen);
     showRules(rules, book.items);
@@ -51,6 +50,7 @@ export async function show(place, { path, follow, signal, offset }) {
     chart = showChart(chartPlace, chart, orders.items, offset);
     const finality = t(`finality.${orders.finality}`);
     replace(asOf, h('p', { class: 'quiet' }, t('as_of', { slot: orders.as_of_slot, finality })));
+    return true;
   };
   const state = (way, error) => {
     connection.className = way === 'lost' ? 'live lost' : 'live';

@@ -224,7 +224,7 @@ export const english = {
   'rule.excludes': 'Excluded by tags',
   'rule.user_limit': 'At most per user and window',
   'rule.total_limit': 'At most in all',
-  'rule.limit': '{amount} in amount, {count} times',
+  'rule.limit': 'amount: {amount}; times: {count}',
   'rule.on_limit': 'A grant beyond a limit',
   'rule.holdout': 'Control group',
   'rule.starts_at': 'Starts',
@@ -315,6 +315,7 @@ export const english = {
   'every.month': 'Month',
   'every.year': 'Year',
 
+  'key.operators': 'operators',
   'key.label': 'Operator’s key',
   'key.text': 'It is kept in this tab alone, and gone once the tab is closed.',
   'key.use': 'Use this key',

@@ -224,7 +224,7 @@ export const chinese = {
   'rule.excludes': '被这些标签排除',
   'rule.user_limit': '每用户每周期上限',
   'rule.total_limit': '总上限',
-  'rule.limit': '金额 {amount}，次数 {count}',
+  'rule.limit': '金额：{amount}；次数：{count}',
   'rule.on_limit': '超出上限的发放',
   'rule.holdout': '对照组',
   'rule.starts_at': '开始',
@@ -315,6 +315,7 @@ export const chinese = {
   'every.month': '月',
   'every.year': '年',
 
+  'key.operators': '运营者',
   'key.label': '运营者密钥',
   'key.text': '密钥只保存在此标签页，关闭后即清除。',
   'key.use': '使用此密钥',

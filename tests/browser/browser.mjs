@@ -8,6 +8,9 @@ import { chromium } from 'playwright-core';
 /// The API that serves the console, without a slash at the end.
 export const api = process.env.REBATE_API;
 
+/// The key of an operator who may do everything, where the server knows any.
+export const key = process.env.REBATE_KEY;
+
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /// Chromium looks for nothing of its own on the network.
@@ -19,8 +22,8 @@ const ARGUMENTS = [
 let browser;
 
 /// Opens a page of its own, which fails the test for whatever it logs as an error. `expected` are pieces of such errors that
-/// the test brings about.
-export async function open(path, { expected = [], prepare, ...options } = {}) {
+/// the test brings about; `as` is an operator's key.
+export async function open(path, { expected = [], prepare, as = null, ...options } = {}) {
   browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS });
   const context = await browser.newContext({ locale: 'en-US', reducedMotion: 'reduce', viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
@@ -33,6 +36,7 @@ export async function open(path, { expected = [], prepare, ...options } = {}) {
     errors.push(`a dialog opened: ${dialog.message()}`);
     dialog.dismiss();
   });
+  if (as) await page.addInitScript((as) => sessionStorage.setItem('rebate.key', as), as);
   await prepare?.(page);
   await page.goto(`${api}${path}`);
   return {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { api, ask, assertAccessible, assertFits, change, close, open, picture } from './browser.mjs';
+import { api, ask, assertAccessible, assertFits, change, close, has, key, open, picture } from './browser.mjs';
 
 after(close);
 
@@ -30,14 +30,14 @@ for (const [look, options] of [
   ['in Chinese, on a phone by night', { locale: 'zh-CN', colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
 ]) {
   test(`every page is accessible and fits ${look}`, async () => {
-    const { page, end } = await open('/', options);
+    const { page, end } = await open('/', { as: key, ...options });
     for (const name of PAGES) {
       await page.goto(`${api}/#/${name}`);
       await page.locator('h1').waitFor();
       await page.waitForLoadState('networkidle', { timeout: 3_000 }).catch(() => {});
       await assertAccessible(page);
       await assertFits(page);
-      if (look === 'by day' && name) await picture(page, name.replace('/', '-'));
+      if (look === 'by day' && ['rules', 'integrity'].includes(name)) await picture(page, name);
     }
     await page.goto(`${api}/#/`);
     await page.locator('.tile.good').waitFor();
@@ -117,6 +117,124 @@ test('HTML and SQL in a text field are text, and so is whatever the API says', a
   assert.equal(await page.locator('main img').count(), 0);
   const { items } = await ask('/v1/orders?limit=200');
   assert.ok(items.length > 0, 'the table of payments is gone');
+  await end();
+});
+
+const drafts = await has('/v1/rules/check');
+
+test('a draft is checked while it is written, tested, and made into a transaction that nobody has signed', { skip: !drafts }, async () => {
+  const { page, end } = await open('/#/rules/draft', { as: key });
+  const text = page.getByLabel('Rule file (TOML)');
+  await page.getByText('Nothing is wrong with it.').waitFor();
+  const before = await text.inputValue();
+  assert.match(before, /\[\[rule\]\]/);
+  await text.fill(`${before}\n[[rule]]\nid = "<b>eleven</b>"\n`);
+  await page.getByText('It cannot be published like this.').waitFor();
+  await page.getByRole('button', { name: /^line \d+, column \d+$/ }).click();
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'toml');
+  assert.equal(await page.locator('#draft-said b').count(), 0);
+  await text.fill(before);
+  await page.getByText('Nothing is wrong with it.').waitFor();
+
+  await page.getByText('Put a rule together in a form').click();
+  await page.getByLabel('Number', { exact: true }).fill('2');
+  await page.getByLabel('Name', { exact: true }).fill('a "warmer" welcome');
+  await page.getByLabel('Effect', { exact: true }).selectOption('fixed');
+  await page.getByLabel('Amount', { exact: true }).fill('200');
+  await page.getByLabel('Group', { exact: true }).fill('1');
+  await page.getByLabel('Conditions, one a line; all must hold').fill('payment_number <= 3');
+  await page.getByLabel('Budget, amount').fill('100000');
+  await page.getByRole('button', { name: 'Put into the draft' }).click();
+  await page.locator('#draft-said').getByText('a "warmer" welcome').first().waitFor();
+  await page.locator('#draft-said .chip.loss', { hasText: 'changed' }).first().waitFor();
+  assert.equal((await text.inputValue()).match(/^id = 2$/gm).length, 1);
+  await assertAccessible(page);
+
+  await page.getByRole('button', { name: 'Test the draft' }).click();
+  await page.getByRole('heading', { name: 'By tenths of the users' }).waitFor({ timeout: 30_000 });
+  await page.locator('tr', { hasText: '2 a "warmer" welcome' }).waitFor();
+  await assertAccessible(page);
+  await picture(page, 'backtest');
+
+  await page.getByRole('button', { name: 'Make the transactions' }).click();
+  const unsigned = page.getByLabel('Unsigned, base64').first();
+  await unsigned.waitFor();
+  // A legacy or version 0 transaction with one signature, all zeros.
+  assert.match(await unsigned.inputValue(), /^AQAAAAAAAAAAAAAAAAAAA/);
+  await page.getByText('There is no wallet in this browser').waitFor();
+  await assertAccessible(page);
+  await assertFits(page);
+  await end();
+});
+
+test('a wallet of the browser is asked to sign, and shown what', { skip: !drafts }, async () => {
+  const { page, end } = await open('/#/rules/draft?rule=2', {
+    as: key,
+    prepare: (page) => page.addInitScript(() => {
+      // By the Wallet Standard; it notes what it is asked.
+      const features = {
+        'standard:connect': { connect: async () => ({ accounts: [{ address: 'me' }] }) },
+        'solana:signAndSendTransaction': { signAndSendTransaction: async (asked) => {
+          globalThis.asked = { chain: asked.chain, bytes: asked.transaction.length };
+          return [{ signature: new Uint8Array(64).fill(1) }];
+        } },
+      };
+      const announce = () => window.dispatchEvent(new CustomEvent('wallet-standard:register-wallet', { detail: ({ register }) => register({ name: 'A wallet', features }) }));
+      window.addEventListener('wallet-standard:app-ready', announce);
+      announce();
+    }),
+  });
+  await page.getByText('Nothing is wrong with it.').waitFor();
+  await page.getByLabel('Amount', { exact: true }).fill('150');
+  await page.getByRole('button', { name: 'Put into the draft' }).click();
+  await page.locator('#draft-said .chip.loss', { hasText: 'changed' }).first().waitFor();
+  await page.getByRole('button', { name: 'Make the transactions' }).click();
+  await page.getByRole('button', { name: 'Sign with A wallet' }).first().click();
+  await page.getByText(/^Sent as /).waitFor();
+  const asked = await page.evaluate(() => globalThis.asked);
+  assert.equal(asked.chain, 'solana:localnet');
+  assert.ok(asked.bytes > 200 && asked.bytes <= 1232, `${asked.bytes} bytes`);
+  await end();
+});
+
+test('analytics show a measure with its definition, as a chart, a table and a CSV', { skip: !(await has('/v1/analytics/{measure}')) }, async () => {
+  const { page, end } = await open('/#/analytics?measure=grants&by=rule&every=day');
+  const { rows, definition } = await ask('/v1/analytics/grants?by=rule&every=day');
+  await page.getByText(definition.text).waitFor();
+  await page.locator('tbody tr').nth(rows.length - 1).waitFor();
+  assert.equal(await page.locator('tbody tr').count(), rows.length);
+  assert.equal(await page.locator('.chart canvas').count(), 1);
+  await assertAccessible(page);
+  await picture(page, 'analytics');
+  const csv = await page.getByRole('link', { name: 'Download CSV' }).getAttribute('href');
+  const answer = await fetch(`${api}${csv}`);
+  assert.match(answer.headers.get('content-type'), /^text\/csv/);
+  assert.equal((await answer.text()).trim().split('\n').length, rows.length + 1);
+  // Every measure there is, by the form.
+  const { measures } = await ask('/v1/analytics');
+  for (const { measure } of measures) {
+    await page.getByLabel('By', { exact: true }).selectOption('none');
+    await page.getByLabel('Measure', { exact: true }).selectOption(measure);
+    await page.locator('.facts dt', { hasText: 'Numerator' }).waitFor();
+  }
+  await end();
+});
+
+test('what operators alone may see asks for a key, which stays in the tab', { skip: !key }, async () => {
+  const { page, end } = await open('/#/audit', { expected: ['401'] });
+  await page.getByLabel('Operator’s key').fill('rop_0000000000000000_wrong');
+  await page.getByRole('button', { name: 'Use this key' }).click();
+  await page.getByRole('alert').waitFor();
+  await page.getByLabel('Operator’s key').fill(key);
+  await page.getByRole('button', { name: 'Use this key' }).click();
+  await page.locator('tbody tr', { hasText: 'key.create' }).first().waitFor();
+  assert.equal(await page.evaluate(() => localStorage.getItem('rebate.key')), null);
+  assert.equal(await page.evaluate(() => sessionStorage.getItem('rebate.key')), key);
+  assert.ok(!page.url().includes(key));
+  await assertAccessible(page);
+  await picture(page, 'audit');
+  await page.getByRole('button', { name: 'Forget the key' }).click();
+  await page.getByLabel('Operator’s key').waitFor();
   await end();
 });
 

@@ -190,6 +190,7 @@ impl Evening<'_> {
         let api = &self.stage.api;
         let mut places = vec![
             ("console", format!("{api}/")),
+            ("its key", self.stage.operator_key.clone()),
             ("API", format!("{api}/openapi.json")),
             ("rules", format!("{api}/v1/rules")),
             ("integrity", format!("{api}/v1/integrity")),

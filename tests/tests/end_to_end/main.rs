@@ -7,6 +7,7 @@ mod backtest;
 mod console;
 mod deadline;
 mod demo;
+mod examples;
 mod fanout;
 mod ledger;
 mod mismatch;
