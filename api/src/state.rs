@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::{live::Live, metrics::Metrics};
+use crate::{book::Books, live::Live, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -60,6 +60,7 @@ struct Inner {
     metrics: Metrics,
     comparer: Comparer,
     live: Arc<Live>,
+    books: Books,
 }
 
 impl ApiState {
@@ -76,7 +77,7 @@ impl ApiState {
         let metrics = Metrics::new(registry)?;
         let live = Arc::new(Live::new(settings.max_live));
         let comparer = Comparer::default();
-        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer, live }) })
+        Ok(Self { inner: Arc::new(Inner { pool, chain, settings, metrics, comparer, live, books: Books::default() }) })
     }
 
     /// Connections to the database.
@@ -102,6 +103,11 @@ impl ApiState {
     /// Who is told what is new.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.inner.live
+    }
+
+    /// Rules as texts need them.
+    pub(crate) fn books(&self) -> &Books {
+        &self.inner.books
     }
 
     /// Compares the tables with the chain.
