@@ -1,6 +1,6 @@
 //! What every request works with.
 
-use crate::{access::Access, backtests::Backtests, live::Live, metrics::Metrics};
+use crate::{access::Access, backtests::Backtests, book::Books, live::Live, metrics::Metrics};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -65,6 +65,7 @@ struct Inner {
     comparer: Comparer,
     backtests: Backtests,
     live: Arc<Live>,
+    books: Books,
 }
 
 impl ApiState {
@@ -80,8 +81,8 @@ impl ApiState {
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
         let live = Arc::new(Live::new(settings.max_live));
-        let (comparer, backtests) = (Comparer::default(), Backtests::default());
-        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live };
+        let (comparer, backtests, books) = (Comparer::default(), Backtests::default(), Books::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live, books };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -124,6 +125,11 @@ impl ApiState {
     /// Who is told what is new.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.inner.live
+    }
+
+    /// Rules as texts need them.
+    pub(crate) fn books(&self) -> &Books {
+        &self.inner.books
     }
 
     /// Compares the tables with the chain.

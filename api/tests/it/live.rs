@@ -58,7 +58,7 @@ impl Listener {
                 }
             }
             let chunk = tokio::time::timeout(Duration::from_secs(20), self.response.chunk()).await;
-            let chunk = chunk.expect("something within 20 s").unwrap_or_default()?;
+            let chunk = chunk.unwrap_or_else(|_| panic!("nothing within 20 s")).unwrap_or_default()?;
             self.read.push_str(str::from_utf8(&chunk).unwrap());
         }
     }
