@@ -4,9 +4,11 @@
 //! [`serve`] runs it on a listener; `/openapi.json` describes it.
 
 pub mod access;
+mod connections;
 pub mod database;
 mod definition;
 mod integrity;
+mod limit;
 mod metrics;
 mod openapi;
 mod page;
@@ -20,6 +22,8 @@ mod transaction;
 mod tree;
 mod value;
 
+pub use connections::{Bounds, room_for};
+pub use limit::Rate;
 pub use openapi::openapi;
 pub use server::{router, serve};
 pub use state::{ApiState, Settings};

@@ -5,12 +5,14 @@ mod consistency;
 mod description;
 mod entries;
 mod integrity;
+mod me;
 mod metrics;
 mod operators;
 mod orders;
 mod platforms;
 mod proof;
 mod rules;
+mod sign_in;
 mod status;
 
 use crate::state::ApiState;
@@ -40,6 +42,12 @@ pub(crate) fn access() -> OpenApiRouter<ApiState> {
         .routes(routes!(operators::keys::revoke))
         .routes(routes!(operators::audit::list))
         .routes(routes!(operators::me::show))
+        .routes(routes!(operators::dead_letters::list))
+        .routes(routes!(operators::dead_letters::retry))
+        .routes(routes!(sign_in::nonce))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(me::show))
+        .routes(routes!(me::order))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

@@ -1,7 +1,7 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
-    metrics,
+    connections, limit, metrics,
     openapi::described,
     problem::{self, Kind, Problem},
     state::ApiState,
@@ -56,30 +56,39 @@ pub fn router(state: ApiState) -> Router {
                 // Nothing here goes by cookies, so a page can only do what its user gave it a key for.
                 .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
                 .allow_headers([header::IF_NONE_MATCH, header::AUTHORIZATION, header::CONTENT_TYPE, REQUEST_ID])
-                .expose_headers([header::ETAG, header::RETRY_AFTER, header::WWW_AUTHENTICATE, REQUEST_ID]),
+                .expose_headers([
+                    header::ETAG,
+                    header::RETRY_AFTER,
+                    header::WWW_AUTHENTICATE,
+                    limit::RATE_LIMIT,
+                    limit::RATE_LIMIT_POLICY,
+                    REQUEST_ID,
+                ]),
         )
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
         .layer(CompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
 
-    data.layer(bounded).merge(operations).with_state(state).layer(everything)
+    // Who asks too often takes nobody's place.
+    let limited = middleware::from_fn_with_state(state.clone(), limit::limit);
+    data.layer(bounded).layer(limited).merge(operations).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
 ///
 /// # Errors
-/// Where the listener fails.
+/// None so far; that a listener fails is waited out.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
-    let drain_timeout = state.settings().drain_timeout;
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(token.clone().cancelled_owned());
+    let (drain_timeout, bounds) = (state.settings().drain_timeout, state.settings().bounds);
+    let server = connections::serve(listener, router(state), bounds, token.clone());
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;
         tokio::time::sleep(drain_timeout).await;
     };
     tokio::select! {
-        ended = server.into_future() => ended,
+        () = server => Ok(()),
         () = impatience => {
             tracing::warn!("stopped with requests under way after {} s", drain_timeout.as_secs());
             Ok(())

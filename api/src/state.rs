@@ -1,6 +1,11 @@
 //! What every request works with.
 
-use crate::{access::Access, metrics::Metrics};
+use crate::{
+    access::Access,
+    connections::Bounds,
+    limit::{Limits, Rate},
+    metrics::Metrics,
+};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -20,6 +25,12 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How many requests are answered at once; more are refused.
     pub max_concurrency: usize,
+    /// How often one client may ask for what is not about the server itself; `None` for as often as it likes.
+    pub rate: Option<Rate>,
+    /// How many proxies of our own requests come through. So many of the last addresses in `X-Forwarded-For` are believed.
+    pub trusted_proxies: usize,
+    /// What bounds connections.
+    pub bounds: Bounds,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -33,6 +44,9 @@ impl Settings {
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),
             max_concurrency: 512,
+            rate: None,
+            trusted_proxies: 0,
+            bounds: Bounds::default(),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -51,6 +65,7 @@ struct Inner {
     settings: Settings,
     metrics: Metrics,
     comparer: Comparer,
+    limits: Option<Limits>,
 }
 
 impl ApiState {
@@ -65,7 +80,8 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let inner = Inner { pool, chain, settings, metrics, comparer: Comparer::default() };
+        let limits = settings.rate.map(Limits::new);
+        let inner = Inner { pool, chain, settings, metrics, comparer: Comparer::default(), limits };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -93,6 +109,11 @@ impl ApiState {
     /// What operators and users are told apart by.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// How often clients may ask, where that is bounded.
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.inner.limits.as_ref()
     }
 
     /// What is counted.

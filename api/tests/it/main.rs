@@ -4,11 +4,15 @@
 
 mod balances;
 mod chain;
+mod connections;
+mod dead_letters;
 mod description;
 mod entries;
 mod integrity;
 mod ledger;
+mod limits;
 mod operators;
+mod oracle;
 mod orders;
 mod platforms;
 mod problems;
@@ -16,4 +20,5 @@ mod proof;
 mod refunds;
 mod rules;
 mod served;
+mod sign_in;
 mod status;
