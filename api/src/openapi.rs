@@ -45,6 +45,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "platforms", description = "Operators' programmes with their settings."),
         (name = "analytics", description = "What was paid and granted over time, and what it brought."),
         (name = "integrity", description = "Whether all of this is what the chain holds."),
+        (name = "me", description = "What a user is told about himself, by a wallet's signature or a token of the platform's."),
         (name = "operators", description = "For those who run the platform, by keys with roles: viewer, editor, admin."),
         (name = "operations", description = "For those who run this server."),
     ),
@@ -63,6 +64,14 @@ impl Modify for Security {
             SecurityScheme::Http(bearer)
         };
         let components = document.components.get_or_insert_default();
+        components.add_security_scheme("session", bearer("A token from `POST /v1/sign-in`."));
+        components.add_security_scheme(
+            "platform_token",
+            bearer(
+                "A JSON Web Token that the platform signs for its user: `sub` is the user's key, 64 hexadecimal digits; `aud` and \
+                 `exp`, within a day, are wanted. HS256 or EdDSA, as this server is set up.",
+            ),
+        );
         components.add_security_scheme(
             "operator_key",
             bearer(

@@ -55,6 +55,8 @@ pub enum List {
     OperatorKeys = 32,
     /// The audit log.
     Audit = 33,
+    /// The oracle's dead letters.
+    DeadLetters = 34,
 }
 
 /// What a row is sorted by.

@@ -10,6 +10,7 @@ mod drafts;
 mod entries;
 mod integrity;
 mod live;
+mod me;
 mod metrics;
 mod operators;
 mod orders;
@@ -19,6 +20,7 @@ mod progress;
 mod proof;
 mod reasons;
 mod rules;
+mod sign_in;
 mod status;
 mod totals;
 
@@ -61,6 +63,12 @@ pub(crate) fn access() -> OpenApiRouter<ApiState> {
         .routes(routes!(operators::keys::revoke))
         .routes(routes!(operators::audit::list))
         .routes(routes!(operators::me::show))
+        .routes(routes!(operators::dead_letters::list))
+        .routes(routes!(operators::dead_letters::retry))
+        .routes(routes!(sign_in::nonce))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(me::show))
+        .routes(routes!(me::order))
 }
 
 /// What is about drafts: their bodies are longer than others.

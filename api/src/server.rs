@@ -1,11 +1,10 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
-    console,
+    connections, console,
     drafts::DRAFT_LIMIT,
-    metrics,
+    limit, metrics,
     openapi::{Routes, described},
-    patience::Patient,
     problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
@@ -76,6 +75,8 @@ pub fn router(state: ApiState) -> Router {
                     header::LOCATION,
                     header::RETRY_AFTER,
                     header::WWW_AUTHENTICATE,
+                    limit::RATE_LIMIT,
+                    limit::RATE_LIMIT_POLICY,
                     REQUEST_ID,
                 ]),
         )
@@ -85,30 +86,30 @@ pub fn router(state: ApiState) -> Router {
 
     let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
-    // A connection that lasts is none of the requests that are bounded in number and time.
-    let others = live.merge(operations).merge(console::pages()).layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    data.merge(drafts).layer(bounded).merge(others).with_state(state).layer(everything)
+    let live = live.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    let others = operations.merge(console::pages()).layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    // Who asks too often takes nobody's place. A connection that lasts is none of the requests that are bounded in number
+    // and time.
+    let limited = middleware::from_fn_with_state(state.clone(), limit::limit);
+    data.merge(drafts).layer(bounded).merge(live).layer(limited).merge(others).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
 ///
 /// # Errors
-/// Where the listener fails.
+/// None so far; that a listener fails is waited out.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
-    let drain_timeout = state.settings().drain_timeout;
-    let (live, stop) = (Arc::clone(state.live()), token.clone());
-    let listener = Patient::new(listener, state.settings().patience);
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(async move {
-        stop.cancelled().await;
-        live.close();
-    });
+    let (drain_timeout, bounds) = (state.settings().drain_timeout, state.settings().bounds);
+    let live = Arc::clone(state.live());
+    let server = connections::serve(listener, router(state), bounds, token.clone());
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;
+        live.close();
         tokio::time::sleep(drain_timeout).await;
     };
     tokio::select! {
-        ended = server.into_future() => ended,
+        () = server => Ok(()),
         () = impatience => {
             tracing::warn!("stopped with requests under way after {} s", drain_timeout.as_secs());
             Ok(())

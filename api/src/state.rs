@@ -1,6 +1,14 @@
 //! What every request works with.
 
-use crate::{access::Access, backtests::Backtests, book::Books, live::Live, metrics::Metrics};
+use crate::{
+    access::Access,
+    backtests::Backtests,
+    book::Books,
+    connections::Bounds,
+    limit::{Limits, Rate},
+    live::Live,
+    metrics::Metrics,
+};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -26,8 +34,12 @@ pub struct Settings {
     pub max_live: usize,
     /// How often a client is sent something where nothing happens.
     pub heartbeat: Duration,
-    /// For how long a client may take nothing of what it is sent, before its connection ends.
-    pub patience: Duration,
+    /// How often one client may ask for what is not about the server itself; `None` for as often as it likes.
+    pub rate: Option<Rate>,
+    /// How many proxies of our own requests come through. So many of the last addresses in `X-Forwarded-For` are believed.
+    pub trusted_proxies: usize,
+    /// What bounds connections.
+    pub bounds: Bounds,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -44,7 +56,9 @@ impl Settings {
             max_concurrency: 512,
             max_live: 2_048,
             heartbeat: Duration::from_secs(15),
-            patience: Duration::from_secs(30),
+            rate: None,
+            trusted_proxies: 0,
+            bounds: Bounds::default(),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -66,6 +80,7 @@ struct Inner {
     backtests: Backtests,
     live: Arc<Live>,
     books: Books,
+    limits: Option<Limits>,
 }
 
 impl ApiState {
@@ -81,8 +96,9 @@ impl ApiState {
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
         let live = Arc::new(Live::new(settings.max_live));
+        let limits = settings.rate.map(Limits::new);
         let (comparer, backtests, books) = (Comparer::default(), Backtests::default(), Books::default());
-        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live, books };
+        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live, books, limits };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -110,6 +126,11 @@ impl ApiState {
     /// What operators and users are told apart by.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// How often clients may ask, where that is bounded.
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.inner.limits.as_ref()
     }
 
     /// What is counted.
