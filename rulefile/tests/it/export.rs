@@ -121,7 +121,10 @@ fn a_draft_in_json_says_what_the_same_keys_say_in_toml() {
         assert_eq!(RuleFile::parse("made", &made).unwrap(), RuleFile::parse("file", &text).unwrap(), "{made}");
     }
     let said = |draft: Value| json::to_toml(&draft).map_err(|error| error.to_string());
-    assert_eq!(said(json!([])).unwrap_err(), "a draft is an object with the keys of a rule file: platform, asset, group, rule");
+    assert_eq!(
+        said(json!([])).unwrap_err(),
+        "a draft is an object with the keys of a rule file: platform, asset, group, rule"
+    );
     assert_eq!(said(json!({ "asset": [null] })).unwrap_err(), "a list has no null in it; leave it out");
     assert_eq!(said(json!({ "asset": null })).unwrap(), "");
 }
@@ -139,10 +142,8 @@ fn two_versions_differ_by_field_in_the_words_of_rule_files() {
         tags: 0b101,
         ..before.clone()
     };
-    let said: Vec<_> = differences(before, &after)
-        .into_iter()
-        .map(|of| format!("{}: {} -> {}", of.field, of.from, of.to))
-        .collect();
+    let said: Vec<_> =
+        differences(before, &after).into_iter().map(|of| format!("{}: {} -> {}", of.field, of.from, of.to)).collect();
     assert_eq!(
         said,
         [
