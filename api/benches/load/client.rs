@@ -63,7 +63,7 @@ impl Connection {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
         });
-        let length = length.unwrap_or_else(|| panic_on(head));
+        let length = length.expect("an answer says how long it is");
         while self.read.len() < end + length {
             self.more().await;
         }
@@ -80,10 +80,6 @@ impl Connection {
         let read = self.stream.read_buf(&mut self.read).await.unwrap();
         assert!(read > 0, "the API closed the connection after:\n{}", String::from_utf8_lossy(&self.read));
     }
-}
-
-fn panic_on(head: &str) -> usize {
-    None.expect(head)
 }
 
 /// Asks on every connection for one path after the other. How long each answer took, and all of it.

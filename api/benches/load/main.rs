@@ -61,8 +61,7 @@ async fn ask(postgres: &LocalPostgres, users: u64, span: Duration, is_wanted: im
     let server = Server::start(&postgres.url(&name)).await;
     let at = server.address();
     let about = format!(
-        "{} users, {} payments, {} entries over a year; {CONNECTIONS} connections, each asking for one after the other; Postgres, \
-         API and load generator share the cores, which bound it",
+        "{} users, {} payments, {} entries over a year; Postgres, API and load generator share the cores, which bound it",
         year.users,
         year.payments,
         year.entries()
@@ -120,12 +119,13 @@ async fn report(
     note: &str,
 ) {
     let path = move |place| path(draw(place));
+    let note = format!("{note}; {CONNECTIONS} connections, each asking for one after the other");
     // The first answers meet cold caches and connections that are being made.
     client::ask(at, CONNECTIONS, span / 5, path).await;
     let (times, took) = client::ask(at, CONNECTIONS, span, path).await;
-    print(&format!("api.{what}_rps"), times.count() as f64 / took.as_secs_f64(), "/s", note);
+    print(&format!("api.{what}_rps"), times.count() as f64 / took.as_secs_f64(), "/s", &note);
     for percent in [50, 99] {
-        print(&format!("api.{what}_ms.p{percent}"), times.percentile(percent), "ms", note);
+        print(&format!("api.{what}_ms.p{percent}"), times.percentile(percent), "ms", &note);
     }
 }
 

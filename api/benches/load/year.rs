@@ -259,7 +259,9 @@ impl Make {
             later = (EACH - 1) * users,
         ))
         .await;
-        let share = format!("CASE WHEN rule = 2 THEN 0 WHEN rule <= 6 THEN {payments}::bigint / 5 ELSE {payments}::bigint / 4 END");
+        let share = format!(
+            "CASE WHEN rule = 2 THEN 0 WHEN rule <= 6 THEN {payments}::bigint / 5 ELSE {payments}::bigint / 4 END"
+        );
         self.run(format!("UPDATE rules SET grants = {share}, granted = {GRANT} * ({share})")).await;
         self.run(format!(
             "UPDATE journals SET leaf_count = leaf_count + {payments}, month = (SELECT max(month) FROM journal_months)"
