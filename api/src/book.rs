@@ -268,16 +268,18 @@ impl Book {
     }
 }
 
+type Kept = HashMap<[u8; 32], (String, Arc<Book>)>;
+
 /// Books that were read before, by platform. They hold for texts: of totals, and of when versions end, they may know less
 /// than is so by now.
 #[derive(Debug, Default)]
 pub struct Books {
     /// With a digest of all that texts are made of.
-    read: Mutex<HashMap<[u8; 32], (String, Arc<Book>)>>,
+    read: Mutex<Kept>,
 }
 
 /// How many platforms' books are kept.
-const KEPT: usize = 64;
+const MOST: usize = 64;
 
 impl Books {
     /// A platform's book, for texts: one that was read before, where what texts are made of is the same in this state of the
@@ -307,14 +309,14 @@ impl Books {
         }
         let book = Arc::new(Book::of(snapshot, platform).await?);
         let mut read = self.lock();
-        if read.len() >= KEPT {
+        if read.len() >= MOST {
             read.clear();
         }
         read.insert(platform.0, (digest, Arc::clone(&book)));
         Ok(book)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (String, Arc<Book>)>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

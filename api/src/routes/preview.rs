@@ -7,7 +7,7 @@ use crate::{
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     standing::{Holdings, Since, Terms, rebuild},
-    value::{Address, Amount, Hash, Instant, Number},
+    value::{Address, Amount, Hash, Instant, Number, Total},
 };
 use rebate_client::replay::Moment;
 use rebate_core::{
@@ -103,7 +103,7 @@ pub(crate) struct Granted {
     #[schema(example = "coins")]
     asset_name: String,
     /// How much.
-    amount: Amount,
+    amount: Total,
     /// The user's balance before.
     before: Amount,
     /// The user's balance after. Less than the sum where a part pays what the user owes.
@@ -254,7 +254,7 @@ fn granted(book: &Book, outcomes: &[rebate_core::outcome::Outcome]) -> Vec<Grant
         Some(Granted {
             asset: asset.0,
             asset_name: book.asset(asset).to_owned(),
-            amount: Amount(rust_decimal::Decimal::try_from(sum).ok()?),
+            amount: Total(sum.to_string()),
             before: amount(before),
             after: amount(after),
         })

@@ -118,7 +118,9 @@ fn compare_progress(evening: &Evening, user: &UserKey) -> Result<(), String> {
             .iter()
             .map(|part| part["amount"].as_str().unwrap().parse::<u64>().unwrap())
             .sum();
-        if !said["expires"].as_array().unwrap().is_empty() && said["balance"] != expires.to_string() {
+        if !said["expires"].as_array().unwrap().is_empty()
+            && said["balance"].as_str() != Some(expires.to_string().as_str())
+        {
             return Err(format!("asset {}: not all that expires is what there is: {said}", slot + 1));
         }
     }
