@@ -1,6 +1,7 @@
 //! Many clients that listen, while an indexer writes.
 
 use crate::{chain::Chain, client::Times, server::Server};
+use memchr::memmem::find;
 use rebate_client::chain::Commitment;
 use rebate_indexer::{database, stretch::Stretch, write::Writer};
 use sqlx::postgres::PgPoolOptions;
@@ -133,10 +134,6 @@ async fn hear(mut stream: TcpStream, clock: Rc<RefCell<Clock>>, events: u64) {
         }
         read.drain(..done);
     }
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|some| some == wanted)
 }
 
 fn journal_index(frame: &[u8]) -> Option<u64> {
