@@ -1,15 +1,19 @@
 //! The console and the page of an order, walked by a browser while a demo is played and when it has ended.
 
 use crate::{demo::Demo, process::repository};
-use std::process::Stdio;
-use tokio::process::Command;
+use std::{process::Stdio, time::Duration};
+use tokio::{process::Command, time::timeout};
+
+/// How long a walk may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a script of tests/browser against the API at `base`, with the key of an operator.
 async fn walk(script: &str, base: &str, key: &str) {
     let mut command = Command::new("node");
     command.args(["--test", script]).current_dir(repository("tests/browser"));
     command.env("REBATE_API", base).env("REBATE_KEY", key).stdin(Stdio::null()).kill_on_drop(true);
-    let ended = command.output().await.expect("node, which setup/browser installs");
+    let ended = timeout(PATIENCE, command.output()).await.unwrap_or_else(|_| panic!("{script} goes on and on"));
+    let ended = ended.expect("node, which setup/browser installs");
     let said = [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
     assert!(ended.status.success(), "{script}:\n{said}");
 }
