@@ -2,6 +2,7 @@
 
 CHAIN ?= embedded
 TIME ?= 120
+PACE ?= 400
 ROUNDS ?= 1000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 SHELL := /bin/bash
@@ -19,18 +20,18 @@ target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 program_crate := --manifest-path programs/rebate/Cargo.toml --target-dir $(target)/host-program
 with_postgres = $(target)/debug/rebate-local postgres --volatile --dir .local/test-postgres --
 
-.PHONY: help demo test simulate-faults fuzz bench program idl lint sqlx clean-local
+.PHONY: help demo test screenshots simulate-faults fuzz bench program idl lint sqlx clean-local
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## an evening of payments, ready to look at; ONCE=1 ends after the summary, CHAIN=validator on a real validator
+demo: ## an evening of payments, to watch in a browser; ONCE=1 ends after the summary, CHAIN=validator on a real validator
 	@case "$(CHAIN)" in embedded|validator) ;; *) echo "CHAIN=$(CHAIN) is unknown; embedded and validator are known" >&2; exit 2 ;; esac
 	@setup/rust
 	@setup/postgres
 	@$(if $(filter validator,$(CHAIN)),setup/validator)
 	@setup/program
-	@cargo run --locked --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once)
+	@cargo run --locked --bin rebate -- demo --chain $(CHAIN) $(if $(ONCE),--once,--pace $(PACE))
 
 # The tests across folders run the commands; nextest builds a command only for the tests of its own package.
 test: ## every test, on a real Postgres, a real NATS and a real validator
@@ -39,11 +40,25 @@ test: ## every test, on a real Postgres, a real NATS and a real validator
 	@setup/nextest
 	@setup/validator
 	@setup/nats
+	@setup/browser
+	@setup/schemathesis
+	@setup/npm examples/typescript
 	@{ command -v g++ && command -v patch; } >/dev/null || setup/packages g++ patch
 	@setup/program
 	cargo test --locked $(program_crate)
 	cargo build --locked --workspace --bins
 	$(with_postgres) cargo nextest run --locked --workspace
+
+screenshots: ## the pictures of the console in docs/screenshots
+	@setup/rust
+	@setup/postgres
+	@setup/nextest
+	@setup/browser
+	@setup/program
+	cargo build --locked --workspace --bins
+	@mkdir -p docs/screenshots
+	REBATE_SCREENSHOTS=$(CURDIR)/docs/screenshots $(with_postgres) cargo nextest run --locked --workspace \
+		-E 'package(rebate-tests) & test(/^console::/)'
 
 simulate-faults: ## rounds of faults between chain, indexer and Postgres; SEED=… ROUNDS=1000, and a seed plays the same again
 	@setup/rust
@@ -70,7 +85,7 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 	@setup/program
 	@setup/program --silent
 	@setup/program --profile
-	cargo build --locked --release --workspace --bins --bench events --bench callbacks --bench outbox
+	cargo build --locked --release --workspace --bins --bench events --bench callbacks --bench outbox --bench payments --bench load
 	@mkdir -p $(target)/bench
 	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
 		cargo bench --locked --workspace --bench events >$(target)/bench/figures.jsonl
@@ -78,6 +93,10 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 		cargo bench --locked --workspace --bench callbacks >>$(target)/bench/figures.jsonl
 	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
 		cargo bench --locked --workspace --bench outbox >>$(target)/bench/figures.jsonl
+	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
+		cargo bench --locked --workspace --bench payments >>$(target)/bench/figures.jsonl
+	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
+		cargo bench --locked --workspace --bench load >>$(target)/bench/figures.jsonl
 	$(target)/release/rebate bench --figures $(target)/bench/figures.jsonl --report $(target)/bench/report.json
 
 program: ## the program for the chain, into target/program/rebate.so

@@ -83,6 +83,10 @@ pub struct Arguments {
     /// Left out, it follows from a --rpc on this machine or at Solana's own addresses.
     #[arg(long)]
     cluster: Option<Cluster>,
+    /// The address of a node that browsers reach and may ask, for users who verify an order there. Left out, it is Solana's own
+    /// for a public cluster, else the one that --cluster names.
+    #[arg(long)]
+    public_node: Option<String>,
     /// The platform of requests that name none. Left out, it is the only one on record.
     #[arg(long)]
     platform: Option<Pubkey>,
@@ -95,6 +99,9 @@ pub struct Arguments {
     /// How many requests are answered at once.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     max_concurrency: u32,
+    /// How many clients are told what is new at once, at /v1/live.
+    #[arg(long, default_value_t = 2_048, value_parser = clap::value_parser!(u32).range(1..))]
+    max_live: u32,
     /// How the log, on stderr, is written. RUST_LOG says what goes into it.
     #[arg(long, default_value = "text")]
     pub logs: Logs,
@@ -178,6 +185,7 @@ impl Arguments {
             })?,
         };
         Ok(Settings {
+            node: self.public_node.clone(),
             platform: self.platform,
             max_lag: Some(Duration::from_secs(self.max_lag)),
             request_timeout: Duration::from_secs(self.request_timeout),
@@ -190,6 +198,7 @@ impl Arguments {
                 head: Duration::from_secs(self.head_timeout),
                 ..Bounds::default()
             },
+            max_live: usize::try_from(self.max_live)?,
             ..Settings::new(cluster)
         })
     }

@@ -1,5 +1,9 @@
 //! Conditions and effects of rules: as the database keeps them, and in the words of rule files.
 
+use rebate_core::{
+    rule::{self, Field, Operator, TierMode},
+    units::{Amount, AssetId, BasisPoints},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -93,7 +97,61 @@ pub enum Effect {
     },
 }
 
+impl Definition {
+    /// The condition as the evaluator has it; `None` where a newer indexer wrote what this server cannot read.
+    pub fn condition(&self) -> Option<Vec<rule::Predicate>> {
+        self.condition.iter().map(Predicate::evaluated).collect()
+    }
+}
+
+impl Effect {
+    /// The steps of tiers as the evaluator has them, none of other effects; `None` where they cannot be read.
+    pub fn steps(&self) -> Option<Vec<rule::Step>> {
+        let Self::Tiers { steps, .. } = self else { return Some(Vec::new()) };
+        let step = |[threshold, value]: &[String; 2]| {
+            Some(rule::Step { threshold: Amount(threshold.parse().ok()?), value: value.parse().ok()? })
+        };
+        steps.iter().map(step).collect()
+    }
+
+    /// The effect as the evaluator has it, over those steps; `None` where it cannot be read.
+    pub fn over<'a>(&self, steps: &'a [rule::Step]) -> Option<rule::Effect<'a>> {
+        let amount = |text: &str| text.parse().ok().map(Amount);
+        Some(match self {
+            Self::Fixed { asset, amount: fixed } => {
+                rule::Effect::Fixed { asset: AssetId(*asset), amount: amount(fixed)? }
+            }
+            Self::Ratio { asset, bps, min, max } => rule::Effect::Ratio {
+                asset: AssetId(*asset),
+                bps: BasisPoints(*bps),
+                min: amount(min)?,
+                max: amount(max)?,
+            },
+            Self::Tiers { asset, mode, .. } => rule::Effect::Tiers {
+                asset: AssetId(*asset),
+                mode: TierMode::ALL.into_iter().find(|known| known.name() == mode)?,
+                steps,
+            },
+            Self::Streak { asset, days, amount: fixed, recurring } => rule::Effect::Streak {
+                asset: AssetId(*asset),
+                days: *days,
+                amount: amount(fixed)?,
+                recurring: *recurring,
+            },
+            Self::Multiplier { asset, bps } => {
+                rule::Effect::Multiplier { asset: AssetId(*asset), bps: BasisPoints(*bps) }
+            }
+        })
+    }
+}
+
 impl Predicate {
+    fn evaluated(&self) -> Option<rule::Predicate> {
+        let field = Field::ALL.into_iter().find(|field| field.name() == self.field)?;
+        let operator = Operator::ALL.into_iter().find(|operator| operator.sign() == self.operator)?;
+        Some(rule::Predicate::new(self.clause, self.negated, field, operator, self.value.parse().ok()?))
+    }
+
     fn text(&self) -> String {
         let Self { field, operator, value, .. } = self;
         let not = if self.negated { "not " } else { "" };
@@ -122,11 +180,6 @@ pub fn clauses(condition: &[Predicate]) -> Vec<String> {
         .collect()
 }
 
-/// The same of one clause.
-pub fn clause(condition: &[Predicate], number: u8) -> Option<String> {
-    clauses(condition).into_iter().nth(usize::from(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +198,6 @@ mod tests {
         .unwrap();
         let expected = ["payment_number == 1", "product == 1 or not product < 7", "not weekday in [6, 7]"];
         assert_eq!(clauses(&definition.condition), expected);
-        assert_eq!(clause(&definition.condition, 1).as_deref(), Some(expected[1]));
-        assert_eq!(clause(&definition.condition, 3), None);
+        assert_eq!(definition.condition().unwrap().len(), 4);
     }
 }

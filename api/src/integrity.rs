@@ -1,7 +1,7 @@
 //! What a comparison of the tables with the chain came to, as it is answered.
 
 use crate::{
-    problem::{Kind, Problem},
+    problem::{Detail, Kind, Problem},
     snapshot::AsOf,
     state::ApiState,
     value::{Address, Hash, Instant},
@@ -206,11 +206,7 @@ impl From<IntegrityError> for Problem {
             IntegrityError::Chain(_) | IntegrityError::NodeSilent(_) => {
                 // The node's address may be nobody else's business.
                 tracing::error!(%error, "the node does not answer");
-                Self::new(
-                    Kind::NodeUnavailable,
-                    "the Solana node that the database is compared with does not answer, so nothing can be said about \
-                     integrity now; this server's log says why; try again in a moment",
-                )
+                Self::new(Kind::NodeUnavailable, Detail::NodeUnavailable)
             }
             IntegrityError::TooLong => Self::internal(&error),
         }

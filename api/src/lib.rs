@@ -1,14 +1,23 @@
 //! The HTTP API over what the indexer wrote: users' balances and entries, orders with what every rule did, rules, and
 //! whether all of it is what the chain holds.
 //!
-//! [`serve`] runs it on a listener; `/openapi.json` describes it.
+//! [`serve`] runs it on a listener; `/openapi.json` describes it. At `/` stands the operators' console, at `/orders/{order}`
+//! the page of an order for its user.
 
 pub mod access;
+mod analytics;
+mod backtests;
+mod book;
+mod calendar;
 mod connections;
+mod console;
 pub mod database;
 mod definition;
+mod drafts;
 mod integrity;
+mod language;
 mod limit;
+mod live;
 mod metrics;
 mod openapi;
 mod page;
@@ -17,10 +26,12 @@ mod request;
 mod routes;
 mod server;
 mod snapshot;
+mod standing;
 mod state;
 mod transaction;
 mod tree;
 mod value;
+mod words;
 
 pub use connections::{Bounds, room_for};
 pub use limit::Rate;

@@ -1,7 +1,7 @@
 //! Lists in pages, by keyset: a cursor says after which row to go on, so rows that come in meanwhile neither repeat nor
 //! hide others.
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{CursorFault, Detail, Kind, Problem};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -44,6 +44,12 @@ pub enum List {
     Orders = 3,
     /// Rule versions.
     Rules = 4,
+    /// What is new.
+    Live = 5,
+    /// Streamers of a user.
+    Streamers = 6,
+    /// Live sessions of a user.
+    Sessions = 7,
     // What operators see.
     /// Operators' keys.
     OperatorKeys = 32,
@@ -101,22 +107,23 @@ impl Scope {
 
     /// The key in `cursor`. The digest keeps a cursor to its list and catches typing errors; there is nothing to protect
     /// in it, since a cursor only says where to go on.
-    fn key<K: Key>(&self, cursor: &str) -> Result<K, Problem> {
-        let refused = |detail: &str| {
-            Problem::new(Kind::InvalidCursor, format!("cursor in the query: {detail}; start again without one"))
-        };
-        let broken = || refused("this is no cursor that this server gave out");
+    ///
+    /// # Errors
+    /// Where it is none of this list's.
+    pub fn key<K: Key>(&self, cursor: &str) -> Result<K, Problem> {
+        let refused = |fault| Problem::new(Kind::InvalidCursor, Detail::Cursor(fault));
+        let broken = || refused(CursorFault::Broken);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| broken())?;
         let (body, digest) =
             bytes.len().checked_sub(DIGEST).and_then(|at| bytes.split_at_checked(at)).ok_or_else(broken)?;
         let (head, key) = body.split_at_checked(HEAD).ok_or_else(broken)?;
         match *head {
             [VERSION, list] if list == self.list as u8 => {}
-            [VERSION, _] => return Err(refused("it belongs to another list")),
+            [VERSION, _] => return Err(refused(CursorFault::OtherList)),
             _ => return Err(broken()),
         }
         if digest != self.digest(body) {
-            return Err(refused("it is not one of this list with these filters, or it was altered"));
+            return Err(refused(CursorFault::Altered));
         }
         K::read(key).ok_or_else(broken)
     }
@@ -138,7 +145,12 @@ impl Page {
         } else {
             Err(Problem::new(
                 Kind::InvalidParameter,
-                format!("limit in the query: {limit} is not from 1 to {MAX_LIMIT}"),
+                Detail::OutOfRange {
+                    name: "limit",
+                    found: limit.to_string(),
+                    least: "1".to_owned(),
+                    most: MAX_LIMIT.to_string(),
+                },
             ))
         }
     }

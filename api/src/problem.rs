@@ -3,6 +3,10 @@
 //! A handler answers with a [`Problem`]; the layer [`document`] turns it into the document, which also names the request,
 //! and does the same for every error of the layers beneath it: no path, no method, too slow, a panic.
 
+use crate::{
+    language::Language,
+    value::{Address, Hash},
+};
 use axum::{
     Json,
     extract::Request,
@@ -59,8 +63,130 @@ pub enum Kind {
     Internal,
 }
 
+/// What a detail is about: what there is a text for in every language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A text in English, of what has none in other languages.
+    Text(String),
+    /// Something is not on record as of a slot.
+    NotOnRecord(Thing, i64),
+    /// Several platforms are on record.
+    PlatformNotNamed,
+    /// What was found where is not within these bounds.
+    OutOfRange {
+        /// The parameter, in the query.
+        name: &'static str,
+        /// What it is.
+        found: String,
+        /// The least it can be.
+        least: String,
+        /// The most it can be.
+        most: String,
+    },
+    /// A parameter of the path cannot be read, for this reason, which is the framework's.
+    Path(String),
+    /// The same of the query.
+    Query(String),
+    /// A cursor is none of the list's.
+    Cursor(CursorFault),
+    /// There is nothing at the path.
+    UnknownPath,
+    /// The path takes other methods.
+    MethodNotAllowed,
+    /// The body is too long.
+    TooLarge,
+    /// The answer was not ready in time.
+    Timeout,
+    /// More requests than are answered at once.
+    Overloaded,
+    /// More requests than one client may make.
+    TooOften {
+        /// At once.
+        burst: u32,
+        /// A second, on and on.
+        per_second: u32,
+        /// In how many seconds to try again.
+        seconds: u64,
+    },
+    /// More live connections than are kept at once.
+    TooManyLive,
+    /// The database does not answer.
+    DatabaseUnavailable,
+    /// The node does not answer.
+    NodeUnavailable,
+    /// No block was indexed yet.
+    NothingIndexed,
+    /// A defect.
+    Internal,
+}
+
+impl From<String> for Detail {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Detail {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// What can be on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A platform, or any at all.
+    Platform(Option<Address>),
+    /// A payment of a user.
+    User(Hash),
+    /// An order.
+    Order(Hash),
+    /// A rule.
+    Rule(i32),
+    /// A rule's version.
+    RuleVersion(i32, i32),
+    /// Something that is only named in English.
+    Other(String),
+}
+
+/// What is wrong with a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorFault {
+    /// No server gave it out.
+    Broken,
+    /// It is another list's.
+    OtherList,
+    /// It is of other filters, or was altered.
+    Altered,
+}
+
 impl Kind {
-    const fn name(self) -> &'static str {
+    /// Every kind.
+    pub const ALL: [Self; 20] = [
+        Self::InvalidParameter,
+        Self::InvalidCursor,
+        Self::PlatformNotNamed,
+        Self::NotFound,
+        Self::UnknownPath,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::InvalidBody,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Conflict,
+        Self::RateLimited,
+        Self::NotConfigured,
+        Self::OracleUnavailable,
+        Self::Timeout,
+        Self::Overloaded,
+        Self::DatabaseUnavailable,
+        Self::NodeUnavailable,
+        Self::NotReady,
+        Self::Internal,
+    ];
+
+    /// What programs tell it by.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidParameter => "urn:rebate:problem:invalid-parameter",
             Self::InvalidCursor => "urn:rebate:problem:invalid-cursor",
@@ -82,31 +208,6 @@ impl Kind {
             Self::NodeUnavailable => "urn:rebate:problem:node-unavailable",
             Self::NotReady => "urn:rebate:problem:not-ready",
             Self::Internal => "urn:rebate:problem:internal",
-        }
-    }
-
-    const fn title(self) -> &'static str {
-        match self {
-            Self::InvalidParameter => "A parameter is not valid",
-            Self::InvalidCursor => "The cursor is not one of this list",
-            Self::PlatformNotNamed => "The platform is not named",
-            Self::NotFound => "Not on record",
-            Self::UnknownPath => "No such path",
-            Self::MethodNotAllowed => "The path takes another method",
-            Self::TooLarge => "The request is too large",
-            Self::InvalidBody => "The body is not valid",
-            Self::Unauthorized => "Who asks is not known",
-            Self::Forbidden => "The role does not suffice",
-            Self::Conflict => "What is on record does not allow it",
-            Self::RateLimited => "Too many requests of one client",
-            Self::NotConfigured => "This server was not told what it needs",
-            Self::OracleUnavailable => "The oracle does not answer",
-            Self::Timeout => "Answering took too long",
-            Self::Overloaded => "Too many requests at once",
-            Self::DatabaseUnavailable => "The database does not answer",
-            Self::NodeUnavailable => "The node does not answer",
-            Self::NotReady => "Not ready",
-            Self::Internal => "Something is wrong in here",
         }
     }
 
@@ -138,13 +239,13 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
-    detail: String,
+    detail: Detail,
     missing: Vec<String>,
 }
 
 impl Problem {
     /// A problem, with what happened, where, and what to do about it.
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, detail: impl Into<Detail>) -> Self {
         Self { kind, detail: detail.into(), missing: Vec::new() }
     }
 
@@ -154,22 +255,25 @@ impl Problem {
     }
 
     /// What happened, where, and what to do about it.
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
+    pub(crate) fn detail(&self) -> String {
+        Language::English.words().detail(&self.detail)
     }
 
     /// Nothing to answer from, for want of `missing`.
     pub fn not_ready(missing: Vec<String>) -> Self {
-        Self { kind: Kind::NotReady, detail: missing.join("; "), missing }
+        Self { kind: Kind::NotReady, detail: Detail::Text(missing.join("; ")), missing }
+    }
+
+    /// Nothing to answer from, since no block was read yet.
+    pub fn nothing_indexed() -> Self {
+        let missing = vec!["no block was indexed yet: start the indexer".to_owned()];
+        Self { kind: Kind::NotReady, detail: Detail::NothingIndexed, missing }
     }
 
     /// A defect: the log gets what it is, the answer does not.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
-        Self::new(
-            Kind::Internal,
-            "this is a defect or damaged data, and the server's log says more; please report it with the request id",
-        )
+        Self::new(Kind::Internal, Detail::Internal)
     }
 
     /// What a panic is answered with.
@@ -181,20 +285,10 @@ impl Problem {
     /// What a response of the framework's own says, which has a status and at best a line of text.
     fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::NOT_FOUND => {
-                Self::new(Kind::UnknownPath, "there is nothing at this path; /openapi.json lists all there is")
-            }
-            StatusCode::METHOD_NOT_ALLOWED => Self::new(
-                Kind::MethodNotAllowed,
-                "this path does not take that method; the header Allow names those it takes",
-            ),
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(Kind::TooLarge, "no request here needs a body of that size; leave it out")
-            }
-            StatusCode::SERVICE_UNAVAILABLE => Self::new(
-                Kind::Timeout,
-                "the answer was not ready in time; try again, and ask for less with a smaller limit",
-            ),
+            StatusCode::NOT_FOUND => Self::new(Kind::UnknownPath, Detail::UnknownPath),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(Kind::MethodNotAllowed, Detail::MethodNotAllowed),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Kind::TooLarge, Detail::TooLarge),
+            StatusCode::SERVICE_UNAVAILABLE => Self::new(Kind::Timeout, Detail::Timeout),
             other => Self::new(Kind::InvalidParameter, format!("the request cannot be answered: {other}")),
         }
     }
@@ -224,10 +318,7 @@ impl From<sqlx::Error> for Problem {
                 _,
             ) => {
                 tracing::error!(%error, "the database does not answer");
-                Self::new(
-                    Kind::DatabaseUnavailable,
-                    "the database behind this server does not answer; try again in a moment",
-                )
+                Self::new(Kind::DatabaseUnavailable, Detail::DatabaseUnavailable)
             }
             _ => Self::internal(&error),
         }
@@ -253,13 +344,13 @@ pub struct Document {
     /// What went wrong, for programs to tell apart.
     #[schema(example = "urn:rebate:problem:invalid-parameter", format = "uri")]
     r#type: &'static str,
-    /// The same for people.
+    /// The same for people, in the language that `Accept-Language` asks for.
     #[schema(example = "A parameter is not valid")]
     title: &'static str,
     /// The status of the answer.
     #[schema(example = 400, minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened this time, where, and what to do.
+    /// What happened this time, where, and what to do; where there is no text in that language, in English.
     #[schema(example = "in the path: \"u1\" is not 64 hexadecimal digits")]
     detail: String,
     /// The path that was asked for.
@@ -281,6 +372,7 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+js
 pub async fn document(request: Request, next: Next) -> Response {
     let instance = request.uri().path().to_owned();
     let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let language = Language::of(request.headers());
     let response = next.run(request).await;
     let status = response.status();
     let pending = response.extensions().get::<Pending>().cloned();
@@ -300,11 +392,13 @@ pub async fn document(request: Request, next: Next) -> Response {
     if status == StatusCode::SERVICE_UNAVAILABLE && problem.kind != Kind::NotConfigured {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    language.mark(&mut parts.headers);
+    let words = language.words();
     let body = Json(Document {
         r#type: problem.kind.name(),
-        title: problem.kind.title(),
+        title: words.title(problem.kind),
         status: status.as_u16(),
-        detail: problem.detail,
+        detail: words.detail(&problem.detail),
         instance,
         request_id,
         missing: problem.missing,

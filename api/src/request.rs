@@ -1,7 +1,7 @@
 //! Parameters of paths and queries, refused as problem documents.
 
 use crate::{
-    problem::{Kind, Problem},
+    problem::{Detail, Kind, Problem},
     value::Address,
 };
 use axum::{
@@ -25,17 +25,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(failure)) => {
-                let detail = match failure.kind() {
+                let why = match failure.kind() {
                     ErrorKind::DeserializeError { key, message, .. } => {
-                        format!("{key} in the path: {message}")
+                        format!("{key}: {message}")
                     }
                     ErrorKind::ParseErrorAtKey { key, value, expected_type } => {
-                        format!("{key} in the path: {value:?} is not a {expected_type}")
+                        format!("{key}: {value:?} is not a {expected_type}")
                     }
-                    ErrorKind::Message(message) => format!("in the path: {message}"),
-                    _ => format!("in the path: {}", failure.body_text()),
+                    ErrorKind::Message(message) => message.clone(),
+                    _ => failure.body_text(),
                 };
-                Err(Problem::new(Kind::InvalidParameter, detail))
+                Err(Problem::new(Kind::InvalidParameter, Detail::Path(why)))
             }
             Err(other) => Err(Problem::internal(&other)),
         }
@@ -54,7 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Err(rejection) => {
                 let text = rejection.body_text();
                 let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-                Err(Problem::new(Kind::InvalidParameter, format!("in the query: {why}")))
+                Err(Problem::new(Kind::InvalidParameter, Detail::Query(why.to_owned())))
             }
         }
     }

@@ -1,9 +1,11 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
-    connections, limit, metrics,
-    openapi::described,
-    problem::{self, Kind, Problem},
+    connections, console,
+    drafts::DRAFT_LIMIT,
+    limit, metrics,
+    openapi::{Routes, described},
+    problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
 use axum::{
@@ -13,7 +15,7 @@ use axum::{
     http::{HeaderName, Method, StatusCode, header},
     middleware,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -28,15 +30,19 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-/// No request here needs a longer body.
+/// No request needs a longer body but those with a draft.
 const BODY_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    let (data, operations) = described();
+    let Routes { data, drafts, live, operations } = described();
     let (data, _) = data.split_for_parts();
+    let (drafts, _) = drafts.split_for_parts();
+    let (live, _) = live.split_for_parts();
     let (operations, _) = operations.split_for_parts();
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
@@ -55,9 +61,18 @@ pub fn router(state: ApiState) -> Router {
                 .allow_origin(Any)
                 // Nothing here goes by cookies, so a page can only do what its user gave it a key for.
                 .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-                .allow_headers([header::IF_NONE_MATCH, header::AUTHORIZATION, header::CONTENT_TYPE, REQUEST_ID])
+                .allow_headers([
+                    header::ACCEPT_LANGUAGE,
+                    header::AUTHORIZATION,
+                    header::CONTENT_TYPE,
+                    header::IF_NONE_MATCH,
+                    LAST_EVENT_ID,
+                    REQUEST_ID,
+                ])
                 .expose_headers([
+                    header::CONTENT_LANGUAGE,
                     header::ETAG,
+                    header::LOCATION,
                     header::RETRY_AFTER,
                     header::WWW_AUTHENTICATE,
                     limit::RATE_LIMIT,
@@ -67,12 +82,16 @@ pub fn router(state: ApiState) -> Router {
         )
         .layer(middleware::from_fn(problem::document))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
-        .layer(CompressionLayer::new())
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+        .layer(CompressionLayer::new());
 
     // Who asks too often takes nobody's place.
     let limited = middleware::from_fn_with_state(state.clone(), limit::limit);
-    data.layer(bounded).layer(limited).merge(operations).with_state(state).layer(everything)
+    let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
+    // A connection that lasts is none of the requests that are bounded in number and time.
+    let live = live.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    let others = operations.merge(console::pages()).layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    data.merge(drafts).layer(bounded).merge(live).layer(limited).merge(others).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
@@ -80,11 +99,14 @@ pub fn router(state: ApiState) -> Router {
 /// # Errors
 /// None so far; that a listener fails is waited out.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
-    let (drain_timeout, bounds) = (state.settings().drain_timeout, state.settings().bounds);
-    let server = connections::serve(listener, router(state), bounds, token.clone());
+    let (drain_timeout, patience, bounds) =
+        (state.settings().drain_timeout, state.settings().patience, state.settings().bounds);
+    let live = Arc::clone(state.live());
+    let server = connections::serve(listener, router(state), bounds, patience, token.clone());
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;
+        live.close();
         tokio::time::sleep(drain_timeout).await;
     };
     tokio::select! {
@@ -97,7 +119,7 @@ pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationTo
 }
 
 async fn overloaded(_: BoxError) -> Problem {
-    Problem::new(Kind::Overloaded, "this server answers as many requests as it can; try again in a moment")
+    Problem::new(Kind::Overloaded, Detail::Overloaded)
 }
 
 fn span(request: &Request) -> tracing::Span {

@@ -5,7 +5,8 @@
 //! that has the answer gets 304 before any of the data is read.
 
 use crate::{
-    problem::{Kind, Problem},
+    language::{self, Language},
+    problem::{Detail, Kind, Problem, Thing},
     request::OfPlatform,
     state::ApiState,
     value::{Address, Hash, Instant},
@@ -75,6 +76,7 @@ pub struct Snapshot {
     transaction: Transaction<'static, Postgres>,
     position: Position,
     default_platform: Option<Address>,
+    language: Language,
     etag: Option<HeaderValue>,
 }
 
@@ -92,7 +94,7 @@ impl Snapshot {
         )
         .fetch_optional(&mut *transaction)
         .await?
-        .ok_or_else(|| Problem::not_ready(vec!["no block was indexed yet: start the indexer".into()]))?;
+        .ok_or_else(Problem::nothing_indexed)?;
         Ok(Self {
             transaction,
             position: Position {
@@ -102,8 +104,19 @@ impl Snapshot {
                 as_of: AsOf::new(cursor.slot, cursor.final_slot),
             },
             default_platform,
+            language: Language::English,
             etag: None,
         })
+    }
+
+    /// The same, for an answer in the language that these headers ask for.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(crate) async fn of(state: &ApiState, headers: &HeaderMap) -> Result<Self, Problem> {
+        let default_platform = state.settings().platform.map(|platform| Address(platform.to_bytes()));
+        let snapshot = Self::take(state.pool(), default_platform).await?;
+        Ok(Self { language: Language::of(headers), ..snapshot })
     }
 
     /// What the answer is as of.
@@ -132,7 +145,7 @@ impl Snapshot {
             )
             .fetch_one(&mut *self.transaction)
             .await?;
-            return if known { Ok(platform) } else { Err(self.unknown(&format_args!("platform {platform}"))) };
+            return if known { Ok(platform) } else { Err(self.missing(Thing::Platform(Some(platform)))) };
         }
         let platforms =
             sqlx::query_scalar!(r#"SELECT address AS "address: Address" FROM platforms ORDER BY address LIMIT 2"#)
@@ -140,26 +153,36 @@ impl Snapshot {
                 .await?;
         match *platforms.as_slice() {
             [only] => Ok(only),
-            [] => Err(self.unknown(&"platform")),
-            _ => Err(Problem::new(
-                Kind::PlatformNotNamed,
-                "several platforms are on record: name one with ?platform=, /v1/platforms lists them",
-            )),
+            [] => Err(self.missing(Thing::Platform(None))),
+            _ => Err(Problem::new(Kind::PlatformNotNamed, Detail::PlatformNotNamed)),
         }
     }
 
     /// The problem of something that is not on record.
     pub fn unknown(&self, what: &dyn std::fmt::Display) -> Problem {
-        let slot = self.position.as_of.as_of_slot;
-        Problem::new(
-            Kind::NotFound,
-            format!("no {what} on record as of slot {slot}; if it is newer, ask again in a moment"),
-        )
+        self.missing(Thing::Other(what.to_string()))
+    }
+
+    /// The same of what has a name in every language.
+    pub fn missing(&self, thing: Thing) -> Problem {
+        Problem::new(Kind::NotFound, Detail::NotOnRecord(thing, self.position.as_of.as_of_slot))
+    }
+
+    /// The language to answer in.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// An answer that is no JSON, with its ETag.
+    pub fn answer_as(self, media_type: &'static str, body: String) -> Response {
+        let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response();
+        cacheable(self.etag, response.headers_mut());
+        response
     }
 
     /// The answer, with its ETag.
     pub fn answer<T: Serialize>(self, body: T) -> Answer<T> {
-        Answer { etag: self.etag, body }
+        Answer { etag: self.etag, language: self.language, body }
     }
 }
 
@@ -184,7 +207,10 @@ impl IntoResponse for NoSnapshot {
     fn into_response(self) -> Response {
         match self {
             Self::NotModified(etag) => {
-                (StatusCode::NOT_MODIFIED, [(header::ETAG, etag), (header::CACHE_CONTROL, REVALIDATE)]).into_response()
+                let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, REVALIDATE)];
+                let mut response = (StatusCode::NOT_MODIFIED, headers).into_response();
+                language::vary(response.headers_mut());
+                response
             }
             Self::Problem(problem) => problem.into_response(),
         }
@@ -197,7 +223,8 @@ impl FromRequestParts<ApiState> for Snapshot {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, NoSnapshot> {
         let default_platform = state.settings().platform.map(|platform| Address(platform.to_bytes()));
         let mut snapshot = Self::take(state.pool(), default_platform).await?;
-        let etag = etag(&snapshot.position, state, parts).map_err(|error| Problem::internal(&error))?;
+        snapshot.language = Language::of(&parts.headers);
+        let etag = etag(&snapshot, state, parts).map_err(|error| Problem::internal(&error))?;
         if is_known(&parts.headers, &etag) {
             return Err(NoSnapshot::NotModified(etag));
         }
@@ -207,8 +234,9 @@ impl FromRequestParts<ApiState> for Snapshot {
 }
 
 /// Weak, since what leaves here may be compressed on its way. It covers everything an answer depends on: the block it is
-/// as of, what is final of that, the request, and how this server is configured.
-fn etag(position: &Position, state: &ApiState, parts: &Parts) -> Result<HeaderValue, header::InvalidHeaderValue> {
+/// as of, what is final of that, the request with its language, and how this server is configured.
+fn etag(snapshot: &Snapshot, state: &ApiState, parts: &Parts) -> Result<HeaderValue, header::InvalidHeaderValue> {
+    let Snapshot { position, language, .. } = snapshot;
     let settings = state.settings();
     let mut digest = Sha256::new();
     for part in [
@@ -216,6 +244,7 @@ fn etag(position: &Position, state: &ApiState, parts: &Parts) -> Result<HeaderVa
         &settings.cluster.to_string(),
         &settings.platform.map_or_else(String::new, |platform| platform.to_string()),
         &format!("{:?}", position.as_of.final_slot),
+        language.tag(),
         parts.uri.path(),
         parts.uri.query().unwrap_or_default(),
     ] {
@@ -246,19 +275,24 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
 /// An answer as of a slot.
 pub struct Answer<T> {
     etag: Option<HeaderValue>,
+    language: Language,
     body: T,
 }
 
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let mut response = Json(self.body).into_response();
-        let headers = response.headers_mut();
-        if let Some(etag) = self.etag {
-            headers.insert(header::ETAG, etag);
-            headers.insert(header::CACHE_CONTROL, REVALIDATE);
-        } else {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
+        self.language.mark(response.headers_mut());
+        cacheable(self.etag, response.headers_mut());
         response
+    }
+}
+
+fn cacheable(etag: Option<HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag);
+        headers.insert(header::CACHE_CONTROL, REVALIDATE);
+    } else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     access::Access,
+    backtests::Backtests,
     connections::Bounds,
     limit::{Limits, Rate},
+    live::Live,
     metrics::Metrics,
 };
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
@@ -16,6 +18,8 @@ use std::{sync::Arc, time::Duration};
 pub struct Settings {
     /// The chain, as explorers know it.
     pub cluster: Cluster,
+    /// A node of this chain that browsers reach, for whoever verifies there; without it, the one that follows from `cluster`.
+    pub node: Option<String>,
     /// The platform of requests that name none; without it, the only one on record.
     pub platform: Option<Pubkey>,
     /// How old the last block read may be before this server says it is not ready; `None` for a chain that stands still
@@ -31,6 +35,12 @@ pub struct Settings {
     pub trusted_proxies: usize,
     /// What bounds connections.
     pub bounds: Bounds,
+    /// How many clients are told what is new at once; more are refused.
+    pub max_live: usize,
+    /// How often a client is sent something where nothing happens.
+    pub heartbeat: Duration,
+    /// For how long a client may take nothing of what it is sent, before its connection ends.
+    pub patience: Duration,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -40,6 +50,7 @@ impl Settings {
     pub fn new(cluster: Cluster) -> Self {
         Self {
             cluster,
+            node: None,
             platform: None,
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),
@@ -47,6 +58,9 @@ impl Settings {
             rate: None,
             trusted_proxies: 0,
             bounds: Bounds::default(),
+            max_live: 2_048,
+            heartbeat: Duration::from_secs(15),
+            patience: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -66,6 +80,8 @@ struct Inner {
     metrics: Metrics,
     comparer: Comparer,
     limits: Option<Limits>,
+    backtests: Backtests,
+    live: Arc<Live>,
 }
 
 impl ApiState {
@@ -80,8 +96,9 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let limits = settings.rate.map(Limits::new);
-        let inner = Inner { pool, chain, settings, metrics, comparer: Comparer::default(), limits };
+        let (live, limits) = (Arc::new(Live::new(settings.max_live)), settings.rate.map(Limits::new));
+        let (comparer, backtests) = (Comparer::default(), Backtests::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, limits, backtests, live };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -119,6 +136,16 @@ impl ApiState {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// The back-tests of this process.
+    pub(crate) fn backtests(&self) -> &Backtests {
+        &self.inner.backtests
+    }
+
+    /// Who is told what is new.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.inner.live
     }
 
     /// Compares the tables with the chain.

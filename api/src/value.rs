@@ -268,6 +268,20 @@ text!(Instant, "A moment, RFC 3339 in UTC. In a request, other offsets and Unix 
     pattern: None, format: Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)), example: "2026-10-03T04:00:00Z");
 from_text!(Instant);
 
+/// A moment as the platform's clocks show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalMoment(pub OffsetDateTime);
+
+impl fmt::Display for LocalMoment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.format(&Rfc3339).map_err(|_| fmt::Error)?;
+        f.write_str(&text)
+    }
+}
+
+text!(LocalMoment, "A moment, RFC 3339 with the platform's offset from UTC.",
+    pattern: None, format: Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)), example: "2026-10-05T00:00:00+08:00");
+
 /// A day, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day(pub Date);

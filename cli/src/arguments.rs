@@ -44,6 +44,8 @@ pub enum Command {
     Verify(VerifyArguments),
     /// Run a payments file under a rule file, without a chain, and print what every record comes to.
     Simulate(SimulateArguments),
+    /// Run a draft of rules over the payments that an index has, and show what it would have granted beside what was granted.
+    Backtest(BacktestArguments),
     /// Show where an index stands, and let it go on.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -103,6 +105,33 @@ pub enum OperatorKeyCommand {
         /// Its public half, the 16 digits behind rop_.
         id: rebate_operators::key::KeyId,
     },
+}
+
+/// `rebate backtest`.
+#[derive(Debug, Args)]
+pub struct BacktestArguments {
+    /// The draft, a rule file.
+    #[arg(long, required_unless_present = "published", conflicts_with = "published")]
+    pub rules: Option<PathBuf>,
+    /// The rules as they were published, instead of a draft: they come to what was granted.
+    #[arg(long)]
+    pub published: bool,
+    /// The first time of payment to test, like 2026-10-01T00:00:00+08:00. Before it the published rules decide. Without it, the
+    /// draft is in force from the first payment on.
+    #[arg(long)]
+    pub from: Option<String>,
+    /// The first time of payment that is no longer tested. Without it, all there are.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// The platform's address. Without it, the only one the index has.
+    #[arg(long, env = "REBATE_PLATFORM")]
+    pub platform: Option<Pubkey>,
+    /// The database that an indexer writes to, or a replica of it.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `rebate oracle`.
@@ -209,6 +238,9 @@ pub struct DemoArguments {
     /// End after the summary, with a status other than 0 if anything disagreed.
     #[arg(long)]
     pub once: bool,
+    /// How many milliseconds to wait after every record, for whoever watches the evening in a browser.
+    #[arg(long, default_value_t = 0)]
+    pub pace: u64,
     /// The built program.
     #[arg(long, env = "REBATE_PROGRAM_SO", default_value = "target/program/rebate.so")]
     pub program: PathBuf,
@@ -487,7 +519,7 @@ pub struct VerifyArguments {
 }
 
 fn timelock(text: &str) -> Result<u32, String> {
-    crate::span::parse(text)
+    rebate_rulefile::span::parse(text)
         .filter(|seconds| *seconds <= MAX_SPAN)
         .ok_or_else(|| format!("{text:?} is no span of at most 366d; expected a number with d, h, m or s, like 24h"))
 }

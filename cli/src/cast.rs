@@ -1,6 +1,6 @@
 //! Who takes part where a platform is made for an evening: in the demonstration, the benchmark and the tests.
 
-use crate::{pay, platform, rule_file::RuleFile, token};
+use crate::{pay, platform, token};
 use rebate_client::{
     Pubkey,
     account::AssetKind,
@@ -10,6 +10,7 @@ use rebate_client::{
     instruction::{self, Token},
 };
 use rebate_core::units::{Amount, AssetId, Timestamp, UserKey};
+use rebate_rulefile::RuleFile;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -16,7 +16,6 @@ use crate::{
     cast::Cast,
     payment_file::{self, Record},
     rule::{rule_book, table},
-    rule_file::RuleFile,
     stage::{Stage, StageOptions},
 };
 use anyhow::Context;
@@ -26,8 +25,12 @@ use expected::Expected;
 use oracle::Counter;
 use rebate_client::recorder::Recorder;
 use rebate_core::units::Timestamp;
+use rebate_rulefile::RuleFile;
 use show::Show;
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tally::Tally;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +54,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let stop = stop_on_signals().context("cannot listen for Ctrl-C and SIGTERM")?;
     let stage = Stage::set_unless(&options, &stop, |what| show.step(what)).await?;
     let played = tokio::select! {
-        played = play(&stage, &rules, &records, &show) => played,
+        played = play(&stage, &rules, &records, Duration::from_millis(arguments.pace), &show) => played,
         () = stop.cancelled() => Err(anyhow::anyhow!("interrupted before the end")),
         error = stage.broken() => Err(error),
     };
@@ -61,7 +64,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
             differences => Err(anyhow::anyhow!("{} things disagree:\n{}", differences.len(), differences.join("\n"))),
         },
         Ok(_) => {
-            show.step("everything stays up until Ctrl-C");
+            show.step(&format!("everything stays up until Ctrl-C; the console is at {}/", stage.api));
             tokio::select! {
                 () = stop.cancelled() => Ok(()),
                 error = stage.broken() => Err(error),
@@ -87,8 +90,15 @@ fn stop_on_signals() -> std::io::Result<CancellationToken> {
     Ok(stop)
 }
 
-async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) -> anyhow::Result<Vec<String>> {
+async fn play(
+    stage: &Stage,
+    rules: &RuleFile,
+    records: &[Record],
+    pace: Duration,
+    show: &Show,
+) -> anyhow::Result<Vec<String>> {
     let cast = Cast::new();
+    show.step(&format!("the evening can be watched as it happens: open {}/ in a browser", stage.api));
     show.step("creating the platform, registering its oracle's key, publishing the rules");
     let addresses = cast.publish(&*stage.chain, rules).await?;
     let (_, on_chain) = rule_book(&*stage.chain, &addresses).await?;
@@ -109,6 +119,7 @@ async fn play(stage: &Stage, rules: &RuleFile, records: &[Record], show: &Show) 
         expected: Expected::new(recorder.platform(), on_chain, began),
         recorder,
         began,
+        pace,
         offset: rules.offsets.last().map_or(0, |offset| offset.seconds),
         users,
         paid: HashMap::new(),

@@ -1,6 +1,7 @@
 //! The command `rebate`: what it does, as a library, so that tests do the same.
 
 pub mod arguments;
+pub mod backtest;
 pub mod bench;
 pub mod cast;
 pub mod demo;
@@ -12,10 +13,8 @@ pub mod pay;
 pub mod payment_file;
 pub mod platform;
 pub mod rule;
-pub mod rule_file;
 pub mod run;
 pub mod simulate;
-pub mod span;
 pub mod stage;
 pub mod token;
 pub mod vault;

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use rebate_client::Pubkey;
 use rebate_oracle::{
     database,
-    load::{self, Load, Times},
+    load::{self, Ended, Load, Times},
     outbox::queue,
     reconcile::{self, Export},
 };
@@ -77,10 +77,12 @@ async fn retry(order: &str, platform: &Pubkey, database_url: &str) -> anyhow::Re
 }
 
 async fn play(load: &Load, database_url: Option<&str>) -> anyhow::Result<()> {
+    let notices = u64::from(load.rate).saturating_mul(load.seconds.into());
+    println!("{notices} notices, {} a second, of orders {}-0 and so on", load.rate, load.prefix);
     let measured = load::play(load).await?;
     let seconds = measured.took.as_secs_f64();
     println!(
-        "{} accepted in {seconds:.1} s, {:.0} a second",
+        "{} accepted in {seconds:.1} s, {:.1} a second",
         measured.answers.count(),
         measured.answers.count() as f64 / seconds
     );
@@ -88,13 +90,18 @@ async fn play(load: &Load, database_url: Option<&str>) -> anyhow::Result<()> {
     for (status, count) in measured.statuses.iter().filter(|(status, _)| !(200..300).contains(*status)) {
         println!("answered with {status}: {count}");
     }
-    if measured.unanswered > 0 {
-        println!("not answered: {}", measured.unanswered);
+    if let Some(why) = &measured.why_unanswered {
+        println!("not answered: {} (the first: {why})", measured.unanswered);
     }
     if let Some(url) = database_url {
         let pool = database::connect(url, CONNECTIONS).await?;
-        let times = load::confirmed(&pool, load, &measured, PATIENCE).await?;
-        show("sent to confirmed", &times);
+        let Ended { confirmed, refused, dead } = load::ended(&pool, load, &measured, PATIENCE).await?;
+        show("due to confirmed", &confirmed);
+        for (what, count) in [("refused by the program", refused), ("dead", dead)] {
+            if count > 0 {
+                println!("{what}: {count}; GET /v1/orders/{}-0 and so on say why", load.prefix);
+            }
+        }
     }
     if measured.answers.count() == 0 {
         bail!("nothing was accepted");
@@ -103,6 +110,9 @@ async fn play(load: &Load, database_url: Option<&str>) -> anyhow::Result<()> {
 }
 
 fn show(what: &str, times: &Times) {
+    if times.count() == 0 {
+        return println!("{what}: none");
+    }
     let [half, most, nearly_all, all] = [50, 90, 99, 100].map(|percent| times.percentile(percent));
     println!(
         "{what}: {} times, p50 {half:.1} ms, p90 {most:.1} ms, p99 {nearly_all:.1} ms, longest {all:.1} ms",

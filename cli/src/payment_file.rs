@@ -4,7 +4,6 @@
 //! evening that can be played again tomorrow. The demonstration knows some kinds more, of what happens on a chain besides
 //! what the simulator reads.
 
-use crate::wording;
 use rebate_client::platform_id;
 use rebate_core::{
     payment::Payment,
@@ -12,6 +11,7 @@ use rebate_core::{
     refund::Refund,
     units::{Amount, AssetId, OrderHash, Timestamp, UserKey},
 };
+use rebate_rulefile::wording;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{fs, path::Path};
 use thiserror::Error;
@@ -387,7 +387,7 @@ impl PaymentRecord {
 /// `2d5h30m` in seconds.
 fn spans(text: &str) -> Option<i64> {
     text.split_inclusive(|char: char| char.is_ascii_alphabetic())
-        .map(|part| crate::span::parse(part).map(i64::from))
+        .map(|part| rebate_rulefile::span::parse(part).map(i64::from))
         .try_fold(0i64, |sum, span| sum.checked_add(span?))
         .filter(|_| !text.is_empty())
 }

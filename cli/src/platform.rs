@@ -3,7 +3,6 @@
 use crate::{
     arguments::{NodeArguments, PlatformCommand},
     cast, keys,
-    rule_file::RuleFile,
 };
 use anyhow::{Context, bail};
 use rebate_client::{
@@ -15,6 +14,7 @@ use rebate_client::{
     instruction::{self, PlatformSettings},
 };
 use rebate_core::units::Timestamp;
+use rebate_rulefile::RuleFile;
 use solana_keypair::Keypair;
 use solana_program::instruction::Instruction;
 use solana_signer::Signer;

@@ -1,22 +1,18 @@
 //! `rebate rule`.
 
-pub mod explain;
-pub mod findings;
-mod values;
-
-use crate::{arguments::RuleCommand, platform, rule_file::RuleFile};
+use crate::{arguments::RuleCommand, platform};
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use rebate_client::{
     account::RuleBook,
     address::Addresses,
     chain::{ReadAccounts, Submit},
-    event::RuleDefinition,
     instruction,
 };
-use rebate_core::{
-    rule::{Effect, Field, Operator, Predicate, Rule},
-    units::{RuleId, Timestamp},
+use rebate_core::{rule::Rule, units::Timestamp};
+use rebate_rulefile::{
+    RuleFile, explain, findings,
+    text::{condition_text, effect_text, open_or},
 };
 use solana_signer::Signer;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -40,7 +36,7 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
         }
         RuleCommand::Publish { node, platform, file, effective_at } => {
             let file = RuleFile::read(&file)?;
-            let effective_at = effective_at.as_deref().map(moment).transpose()?;
+            let effective_at = effective_at.as_deref().map(|text| moment("--effective-at", text)).transpose()?;
             let (chain, payer) = platform::connect(&node)?;
             let addresses = Addresses::at(platform);
             let account = platform::read(&chain, platform).await?;
@@ -59,7 +55,7 @@ pub async fn run(command: RuleCommand) -> anyhow::Result<()> {
             };
             let effective_at = effective_at.unwrap_or(earliest);
             for definition in file.rules {
-                match next_version(definition, &rules) {
+                match definition.next_version(&rules) {
                     None => {}
                     Some(next) => {
                         let publish = instruction::publish_rule(&payer.pubkey(), &addresses, &next, effective_at);
@@ -96,36 +92,11 @@ pub(crate) async fn rule_book(
     Ok(RuleBook::decode_with_rules(&account.data)?)
 }
 
-/// The version of `definition` to publish, or `None` if the last one published says the same.
-fn next_version(definition: RuleDefinition, published: &[Rule]) -> Option<RuleDefinition> {
-    let last = published.iter().filter(|rule| rule.id == RuleId(definition.id)).max_by_key(|rule| rule.version);
-    let Some(last) = last else { return Some(definition) };
-    let same = definition.rule(last.effective_at).is_ok_and(|mut rule| {
-        // What is no part of a definition is as with the published one.
-        (rule.version, rule.epoch, rule.has_siblings) = (last.version, last.epoch, last.has_siblings);
-        rule.superseded_at = last.superseded_at;
-        (rule.granted, rule.grants, rule.reversed) = (last.granted, last.grants, last.reversed);
-        (rule.budget_spent, rule.budget_grants) = (last.budget_spent, last.budget_grants);
-        rule == *last
-    });
-    if same { None } else { Some(RuleDefinition { version: last.version.0.saturating_add(1), ..definition }) }
-}
-
-fn moment(text: &str) -> anyhow::Result<Timestamp> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).with_context(|| {
-        format!("--effective-at {text:?} is no date and time; expected one like 2026-10-01T00:00:00+08:00")
-    })?;
+/// A date and time that the option `name` was given.
+pub(crate) fn moment(name: &str, text: &str) -> anyhow::Result<Timestamp> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .with_context(|| format!("{name} {text:?} is no date and time; expected one like 2026-10-01T00:00:00+08:00"))?;
     Ok(Timestamp(moment.unix_timestamp()))
-}
-
-fn open_or(at: Timestamp) -> String {
-    match at.0 {
-        0 => "ever".to_owned(),
-        seconds => OffsetDateTime::from_unix_timestamp(seconds)
-            .ok()
-            .and_then(|moment| moment.format(&Rfc3339).ok())
-            .unwrap_or_else(|| seconds.to_string()),
-    }
 }
 
 /// The rules in order of evaluation.
@@ -151,58 +122,4 @@ pub(crate) fn table(rules: &[Rule]) -> Table {
         ]);
     }
     table
-}
-
-fn condition_text(condition: &[Predicate]) -> String {
-    if condition.is_empty() {
-        return "always".to_owned();
-    }
-    let mut text = String::new();
-    let mut clause = 0;
-    for (at, predicate) in condition.iter().enumerate() {
-        if at > 0 {
-            text.push_str(if predicate.clause == clause { " or " } else { " and " });
-        }
-        clause = predicate.clause;
-        text.push_str(&predicate_text(predicate));
-    }
-    text
-}
-
-fn predicate_text(predicate: &Predicate) -> String {
-    let not = if predicate.negated() { "not " } else { "" };
-    let field = predicate.field().map_or("?", |field| field.name());
-    match predicate.operator() {
-        Some(Operator::Any) if predicate.field() == Some(Field::Segments) => {
-            format!("{not}{field} any {}", predicate.value)
-        }
-        Some(Operator::Any) => {
-            let members: Vec<_> =
-                (0..64).filter(|bit| predicate.value >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
-            format!("{not}{field} in [{}]", members.join(", "))
-        }
-        operator => format!("{not}{field} {} {}", operator.map_or("?", |operator| operator.sign()), predicate.value),
-    }
-}
-
-fn effect_text(effect: Effect) -> String {
-    match effect {
-        Effect::Fixed { asset, amount } => format!("{amount} of asset {asset}"),
-        Effect::Ratio { asset, bps, min, max } => {
-            let least = if min.0 == 0 { String::new() } else { format!(", at least {min}") };
-            let most = if max.0 == 0 { String::new() } else { format!(", at most {max}") };
-            format!("{}.{:02} % of the payment in asset {asset}{least}{most}", bps.0 / 100, bps.0 % 100)
-        }
-        Effect::Tiers { asset, mode, steps } => {
-            let steps: Vec<_> = steps.iter().map(|step| format!("{} from {}", step.value, step.threshold)).collect();
-            format!("{} tiers in asset {asset}: {}", mode.name(), steps.join(", "))
-        }
-        Effect::Streak { asset, days, amount, recurring } => {
-            let every = if recurring { "every" } else { "after" };
-            format!("{amount} of asset {asset} {every} {days} days in a row")
-        }
-        Effect::Multiplier { asset, bps } => {
-            format!("{}.{:04} times what the group grants in asset {asset}", bps.0 / 10_000, bps.0 % 10_000)
-        }
-    }
 }

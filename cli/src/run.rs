@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Command},
-    bench, demo, index, keys, operator, oracle, pay, platform, rule, simulate, vault, verify,
+    backtest, bench, demo, index, keys, operator, oracle, pay, platform, rule, simulate, vault, verify,
 };
 
 /// Does what the arguments say.
@@ -19,6 +19,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Pay(arguments) => pay::run(arguments).await,
         Command::Verify(arguments) => verify::run(arguments).await,
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Backtest(arguments) => backtest::run(arguments).await,
         Command::Index(command) => index::run(command).await,
         Command::Oracle(command) => oracle::run(command).await,
         Command::Operator(arguments) => operator::run(arguments).await,

@@ -14,7 +14,7 @@ mod quick;
 pub mod record;
 mod text;
 
-use crate::{arguments::SimulateArguments, pay, payment_file::PaymentFileError, rule_file::RuleFile};
+use crate::{arguments::SimulateArguments, pay, payment_file::PaymentFileError};
 use answer::Answers;
 use anyhow::Context;
 use lines::{Blocks, Lines, MAX_LINE};
@@ -22,6 +22,7 @@ use names::{Names, TooMany};
 use platform::Platform;
 pub use progress::Progress;
 use rebate_client::replay::{Ledger, NotPublished};
+use rebate_rulefile::RuleFile;
 use record::{Reader, Record};
 use std::{
     fs::{self, File},

@@ -1,12 +1,13 @@
 //! Everything at once, in one process: a chain, Postgres, the indexer, the API and, once there is a platform, its oracle. For
 //! the demonstration, the benchmark and the tests; in production each runs by itself.
 
+mod node;
 pub mod oracle;
 
 use crate::{arguments::ChainKind, cast::Cast};
 use anyhow::Context;
 use oracle::Oracle;
-use rebate_api::{ApiState, Settings};
+use rebate_api::{ApiState, Settings, access::Access};
 use rebate_client::{
     Pubkey,
     address::PROGRAM,
@@ -18,6 +19,11 @@ use rebate_indexer::{
     source::{BlockSource, embedded::EmbeddedSource, rpc::RpcSource},
 };
 use rebate_local::{LocalPostgres, validator::LocalValidator};
+use rebate_operators::{
+    audit::Actor,
+    keys::{self, Draft},
+    role::Role,
+};
 use sqlx::PgPool;
 use std::{
     future::pending,
@@ -39,6 +45,9 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// How often the indexer compares the tables with the chain.
 const COMPARED: Duration = Duration::from_secs(5);
+
+/// Connections to the operators' database at most.
+const OPERATORS: u32 = 4;
 
 /// How long the API may take until it can answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,10 +75,14 @@ pub struct Stage {
     pub cluster: Cluster,
     /// The address of the node, if there is one.
     pub rpc: Option<String>,
+    /// Where a browser reads the chain: the node, or what stands for one where the chain is inside the process.
+    pub node: String,
     /// The database's URL.
     pub database: String,
     /// The API's address, without a slash at the end.
     pub api: String,
+    /// The key of an operator of the API who may do everything.
+    pub operator_key: String,
     /// Stops the services.
     token: CancellationToken,
     services: Mutex<Services>,
@@ -108,12 +121,13 @@ impl Stage {
         let owned = Database::make(&options.local).await?;
         let database = owned.url();
         let pool = owned.pool.clone();
-        let built = match stop.run_until_cancelled(Built::new(options, &pool, progress)).await {
+        let operators = owned.operators_pool.clone();
+        let built = match stop.run_until_cancelled(Built::new(options, &pool, &operators, progress)).await {
             Some(built) => built,
             None => Err(anyhow::anyhow!("interrupted before the end")),
         };
         match built {
-            Ok(Built { started, api, token, services }) => Ok(Self {
+            Ok(Built { started, api, operator_key, node, token, services }) => Ok(Self {
                 rpc: started.validator.as_ref().map(LocalValidator::rpc_url),
                 validator: started.validator.map(std::sync::Mutex::new),
                 chain: started.chain,
@@ -121,6 +135,8 @@ impl Stage {
                 cluster: started.cluster,
                 database,
                 api,
+                operator_key,
+                node,
                 token,
                 services: Mutex::new(services),
                 oracle: SetOnce::new(),
@@ -215,12 +231,14 @@ async fn stopped(mut services: Services) -> anyhow::Result<()> {
     ended
 }
 
-/// A database of the stage's own, another for its oracle, and the Postgres they are on.
+/// A database of the stage's own, others for its oracle and for the API's operators, and the Postgres they are on.
 struct Database {
     postgres: LocalPostgres,
     name: String,
     oracles: String,
+    operators: String,
     pool: PgPool,
+    operators_pool: PgPool,
 }
 
 impl Database {
@@ -230,10 +248,13 @@ impl Database {
         let postgres = tokio::task::spawn_blocking(start).await.context("starting Postgres")??;
         // The process alone would do until its number comes round again, and where one Postgres serves several machines.
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let [name, oracles] = ["rebate", "rebate_oracle"].map(|what| format!("{what}_{now}_{}", std::process::id()));
+        let [name, oracles, operators] =
+            ["rebate", "rebate_oracle", "rebate_operators"].map(|what| format!("{what}_{now}_{}", std::process::id()));
         postgres.create_database(&name).await?;
+        postgres.create_database(&operators).await?;
         let pool = database::pool(&postgres.url(&name))?;
-        Ok(Self { postgres, name, oracles, pool })
+        let operators_pool = rebate_operators::database::connect(&postgres.url(&operators), OPERATORS).await?;
+        Ok(Self { postgres, name, oracles, operators, pool, operators_pool })
     }
 
     /// Makes the oracle's, and hands back its URL.
@@ -251,9 +272,11 @@ impl Database {
     }
 
     async fn remove(self) -> anyhow::Result<()> {
-        let Self { postgres, name, oracles, pool } = self;
+        let Self { postgres, name, oracles, operators, pool, operators_pool } = self;
         pool.close().await;
+        operators_pool.close().await;
         let removed = postgres.drop_database(&name).await.and(postgres.drop_database(&oracles).await);
+        let removed = removed.and(postgres.drop_database(&operators).await);
         let stopped = tokio::task::spawn_blocking(move || postgres.stop()).await.context("stopping Postgres");
         Ok(removed.and(stopped?)?)
     }
@@ -266,10 +289,17 @@ struct Built {
     token: CancellationToken,
     started: Started,
     api: String,
+    operator_key: String,
+    node: String,
 }
 
 impl Built {
-    async fn new(options: &StageOptions, pool: &PgPool, progress: impl Fn(&str)) -> anyhow::Result<Self> {
+    async fn new(
+        options: &StageOptions,
+        pool: &PgPool,
+        operators: &PgPool,
+        progress: impl Fn(&str),
+    ) -> anyhow::Result<Self> {
         database::migrate(pool).await?;
         let started = start_chain(options, &progress).await?;
 
@@ -282,14 +312,24 @@ impl Built {
         let indexing = token.clone();
         services.spawn(async move { ("the indexer", indexer.run(indexing).await.map_err(Into::into)) });
 
+        let node = match (&started.embedded, &started.validator) {
+            (Some(chain), _) => node::begin(chain.clone(), &token, &mut services).await?,
+            (None, Some(validator)) => validator.rpc_url(),
+            (None, None) => anyhow::bail!("the stage has no chain that browsers can read"),
+        };
+
         let listener = match TcpListener::bind(options.listen).await {
             Ok(listener) => listener,
             Err(_) => TcpListener::bind((options.listen.ip(), 0)).await.context("cannot listen for the API")?,
         };
         let api = format!("http://{}", listener.local_addr()?);
-        let settings = Settings { max_lag: None, ..Settings::new(started.cluster.clone()) };
+        let settings = Settings { max_lag: None, node: Some(node.clone()), ..Settings::new(started.cluster.clone()) };
         let read: Arc<dyn rebate_client::chain::ReadAccounts> = started.chain.clone();
-        let state = ApiState::new(pool.clone(), read, settings, registry)?;
+        let access = Access { operators: Some(operators.clone()), ..Access::default() };
+        let state = ApiState::new(pool.clone(), read, settings, registry)?.with_access(access);
+        let draft = Draft { name: "whoever set this stage", role: Role::Admin, expires_at: None };
+        let (key, _) = keys::create(operators, &Actor::CommandLine, None, &draft).await?;
+        let operator_key = key.reveal();
         let serving = token.clone();
         services
             .spawn(async move { ("the API", rebate_api::serve(listener, state, serving).await.map_err(Into::into)) });
@@ -301,7 +341,7 @@ impl Built {
                 anyhow::bail!("{what} ended by itself");
             }
         }
-        Ok(Self { services, token, started, api })
+        Ok(Self { services, token, started, api, operator_key, node })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program's accounts, decoded. Field for field what `idl/rebate.json` says; the layouts are the chain's own bytes.
 
+use crate::event::AssetEntry;
 use bytemuck::{Pod, Zeroable};
 use rebate_core::{
     admission::Admission,
@@ -236,6 +237,13 @@ pub enum AssetKind {
     Voucher = 3,
 }
 
+impl From<&Asset> for AssetEntry {
+    /// The asset as the event said it that added it.
+    fn from(asset: &Asset) -> Self {
+        Self { name: asset.name, kind: asset.kind, expiry_months: asset.expiry_months.0, mint: asset.mint }
+    }
+}
+
 impl AssetKind {
     /// Every kind, by number.
     pub const ALL: [Self; 3] = [Self::Points, Self::Token, Self::Voucher];
@@ -243,6 +251,11 @@ impl AssetKind {
     /// The kind numbered `number`.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The name in rule files and in JSON.

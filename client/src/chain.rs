@@ -107,6 +107,12 @@ pub enum SubmitError {
         /// What the transaction logged.
         logs: Vec<String>,
     },
+    /// The chain does not take the lookup table that it names, or no table at all; nothing changed. Without one it may go.
+    #[error("the lookup table cannot be used: {why}")]
+    NoTable {
+        /// The runtime's reason.
+        why: String,
+    },
     /// It was sent, and it is not known whether it landed. Submitting it again is safe: an order is taken once.
     #[error("sent as {signature}, but not seen to land: {why}; submit it again, an order is taken once")]
     Unknown {
@@ -151,6 +157,14 @@ pub trait ReadAccounts: Send + Sync {
     /// # Errors
     /// [`ChainError`].
     async fn now(&self) -> Result<i64, ChainError>;
+
+    /// The newest confirmed blockhash, to build a transaction on that somebody else signs and sends.
+    ///
+    /// # Errors
+    /// [`ChainError`], also where only accounts can be read here.
+    async fn newest_blockhash(&self) -> Result<Lifetime, ChainError> {
+        Err(ChainError::Unusable { node: "that only shows accounts".to_owned(), what: "no blockhash".to_owned() })
+    }
 }
 
 /// Submits transactions.
@@ -327,8 +341,14 @@ fn failure_at(
     program: impl FnOnce(usize) -> Option<Pubkey>,
     logs: Vec<String>,
 ) -> SubmitError {
-    let TransactionError::InstructionError(index, reason) = error else {
-        return SubmitError::Failed { why: error.to_string(), logs };
+    let (index, reason) = match error {
+        TransactionError::InstructionError(index, reason) => (index, reason),
+        TransactionError::AddressLookupTableNotFound
+        | TransactionError::InvalidAddressLookupTableOwner
+        | TransactionError::InvalidAddressLookupTableData
+        | TransactionError::InvalidAddressLookupTableIndex
+        | TransactionError::UnsupportedVersion => return SubmitError::NoTable { why: error.to_string() },
+        _ => return SubmitError::Failed { why: error.to_string(), logs },
     };
     let program = program(usize::from(*index));
     match reason {

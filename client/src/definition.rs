@@ -46,6 +46,29 @@ impl RuleDefinition {
     pub fn check(&self) -> Result<(), InvalidRule> {
         self.rule(Timestamp(0)).map(drop)
     }
+
+    /// Whether a version in a rule book says the same, whatever its number and however far it came.
+    pub fn says_the_same(&self, published: &Rule) -> bool {
+        self.rule(published.effective_at).is_ok_and(|mut rule| {
+            // What is no part of a definition is as with the published one.
+            (rule.version, rule.epoch, rule.has_siblings) =
+                (published.version, published.epoch, published.has_siblings);
+            rule.superseded_at = published.superseded_at;
+            (rule.granted, rule.grants, rule.reversed) = (published.granted, published.grants, published.reversed);
+            (rule.budget_spent, rule.budget_grants) = (published.budget_spent, published.budget_grants);
+            rule == *published
+        })
+    }
+
+    /// The definition as the version after the last one of `published`, or `None` if that one says the same.
+    pub fn next_version(self, published: &[Rule]) -> Option<Self> {
+        let last = published.iter().filter(|rule| rule.id == RuleId(self.id)).max_by_key(|rule| rule.version);
+        match last {
+            None => Some(self),
+            Some(last) if self.says_the_same(last) => None,
+            Some(last) => Some(Self { version: last.version.0.saturating_add(1), ..self }),
+        }
+    }
 }
 
 impl EffectEntry {

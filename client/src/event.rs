@@ -1,5 +1,6 @@
 //! The program's events, decoded. Field for field what `idl/rebate.json` says.
 
+use crate::account::AssetKind;
 use borsh::{BorshDeserialize, BorshSerialize};
 use rebate_core::{
     payment::Payment,
@@ -83,6 +84,13 @@ pub struct AssetEntry {
 }
 
 impl AssetEntry {
+    /// An asset by its parts; `None` where the name has more than 16 bytes.
+    pub fn new(name: &str, kind: AssetKind, expiry_months: u8, mint: Option<[u8; 32]>) -> Option<Self> {
+        let mut padded = [0; 16];
+        padded.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        Some(Self { name: padded, kind: kind as u8, expiry_months, mint: mint.unwrap_or_default() })
+    }
+
     /// The name without its padding.
     pub fn name(&self) -> String {
         String::from_utf8_lossy(&self.name).trim_end_matches('\0').to_owned()

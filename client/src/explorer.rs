@@ -80,6 +80,17 @@ impl Cluster {
         self.page("address", &address.to_string())
     }
 
+    /// The address of a node that anybody's browser may ask; `None` on an embedded chain.
+    pub fn public_node(&self) -> Option<&str> {
+        match self {
+            Self::Mainnet => Some("https://api.mainnet-beta.solana.com"),
+            Self::Devnet => Some("https://api.devnet.solana.com"),
+            Self::Testnet => Some("https://api.testnet.solana.com"),
+            Self::Custom(url) => Some(url),
+            Self::Embedded => None,
+        }
+    }
+
     fn page(&self, kind: &str, id: &str) -> Option<String> {
         let base = format!("https://explorer.solana.com/{kind}/{id}");
         match self {

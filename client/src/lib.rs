@@ -11,6 +11,7 @@ pub mod event;
 pub mod explorer;
 pub mod history;
 pub mod instruction;
+pub mod lookup;
 pub mod merkle;
 pub mod oracle;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod platform_id;
 pub mod proof;
 pub mod recorder;
 pub mod replay;
+pub mod unsigned;
 pub mod verify;
 
 pub use solana_program::pubkey::Pubkey;

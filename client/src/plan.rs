@@ -57,8 +57,8 @@ pub struct Missing {
     pub address: Pubkey,
     /// Whether it is there and only too small.
     pub grows: bool,
-    /// Whether only the records of one user need it: nobody else opens it at the same time.
-    pub of_one_user: bool,
+    /// The user whose records alone need it, if only one's do: nobody else opens it at the same time.
+    pub user: Option<UserKey>,
     /// What opens or grows it.
     pub instruction: Instruction,
 }
@@ -218,7 +218,8 @@ impl Plan {
         (0..count).map(|number| self.addresses.order_page(day, shard, number)).collect()
     }
 
-    fn shard_of(&self, order: &OrderHash, at: Timestamp) -> (Day, u16) {
+    /// Which of the day's shards knows an order of the time `at`: orders of the same one share their pages.
+    pub fn shard_of(&self, order: &OrderHash, at: Timestamp) -> (Day, u16) {
         let day = day_of(at);
         (day, order::shard(order, self.platform.order_shards(day)))
     }
@@ -410,7 +411,7 @@ impl Plan {
         };
         if let Some(instruction) = instruction {
             self.is_opening = true;
-            missing.push(Missing { address, grows, of_one_user: true, instruction });
+            missing.push(Missing { address, grows, user: Some(*key), instruction });
         }
         self.room.insert(address, slots);
         Ok(())
@@ -441,7 +442,7 @@ impl Plan {
         };
         if let Some(instruction) = instruction {
             self.is_opening = true;
-            missing.push(Missing { address, grows, of_one_user: true, instruction });
+            missing.push(Missing { address, grows, user: Some(*key), instruction });
         }
         self.room.insert(address, slots);
         Ok(())
@@ -477,7 +478,7 @@ impl Plan {
             let instruction = instruction::open_order_page(&payer, &self.addresses, day, shard, count, slots);
             self.is_opening = true;
             let address = self.addresses.order_page(day, shard, count);
-            missing.push(Missing { address, grows: false, of_one_user: false, instruction });
+            missing.push(Missing { address, grows: false, user: None, instruction });
             count = count.saturating_add(1);
         }
         self.pages.insert((day, shard), count);

@@ -3,10 +3,14 @@
 //! [`Ledger`] knows users and orders by number, for who has names of their own for them. [`Replay`] knows them as the chain
 //! does, by key and by hash.
 
+mod known_funds;
 mod ledger;
+mod standing;
 mod vault;
 
+pub use known_funds::KnownFunds;
 pub use ledger::{AssetTerms, Decided, Ledger, NoSuchRule, NotPublished, OrderIndex, Redeemed, Terms, UserIndex};
+pub use standing::{Decision, Moment, Refundable, Standing};
 pub use vault::Vault;
 
 use rebate_core::{

@@ -15,7 +15,6 @@ pub mod read;
 pub mod reader;
 pub mod recomputation;
 pub mod signature;
-mod vaults;
 
 use crate::{
     Pubkey,

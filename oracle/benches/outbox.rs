@@ -138,7 +138,7 @@ async fn span(pool: &PgPool) -> f64 {
 async fn play(pool: &PgPool, load: &Load) -> (Measured, Times) {
     let measured = load::play(load).await.unwrap();
     assert_eq!(measured.answers.count(), (load.rate * load.seconds) as usize, "{:?}", measured.statuses);
-    let times = load::confirmed(pool, load, &measured, PATIENCE).await.unwrap();
+    let times = load::ended(pool, load, &measured, PATIENCE).await.unwrap().confirmed;
     assert_eq!(times.count(), measured.answers.count(), "some were refused or died");
     (measured, times)
 }

@@ -77,6 +77,8 @@ pub struct Measured {
     pub statuses: BTreeMap<u16, u64>,
     /// Notices that were not answered.
     pub unanswered: u64,
+    /// Why the first of them was not.
+    pub why_unanswered: Option<String>,
     /// From the first notice to the last answer.
     pub took: Duration,
     /// When the first notice was due.
@@ -108,18 +110,22 @@ pub async fn play(load: &Load) -> Result<Measured, LoadError> {
     let (begun, begun_at) = (Instant::now(), OffsetDateTime::now_utc());
     let pause = load.pause();
     let count = load.rate.saturating_mul(load.seconds);
-    let mut sent: JoinSet<(Option<StatusCode>, Duration)> = JoinSet::new();
+    let mut sent: JoinSet<(Result<StatusCode, reqwest::Error>, Duration)> = JoinSet::new();
     let (mut answers, mut measured) = (Vec::new(), Measured::default());
-    let mut take = |(status, took): (Option<StatusCode>, Duration), measured: &mut Measured| match status {
-        None => measured.unanswered = measured.unanswered.saturating_add(1),
-        Some(status) => {
-            let counted = measured.statuses.entry(status.as_u16()).or_default();
-            *counted = counted.saturating_add(1);
-            if status.is_success() {
-                answers.push(took);
+    let mut take =
+        |(status, took): (Result<StatusCode, reqwest::Error>, Duration), measured: &mut Measured| match status {
+            Err(error) => {
+                measured.unanswered = measured.unanswered.saturating_add(1);
+                measured.why_unanswered.get_or_insert_with(|| why(&error));
             }
-        }
-    };
+            Ok(status) => {
+                let counted = measured.statuses.entry(status.as_u16()).or_default();
+                *counted = counted.saturating_add(1);
+                if status.is_success() {
+                    answers.push(took);
+                }
+            }
+        };
     for at in 0..count {
         sleep_until(begun + pause.saturating_mul(at)).await;
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
@@ -145,7 +151,7 @@ pub async fn play(load: &Load) -> Result<Measured, LoadError> {
             let begun = Instant::now();
             let answer = request.send().await;
             drop(permit);
-            (answer.ok().map(|answer| answer.status()), begun.elapsed())
+            (answer.map(|answer| answer.status()), begun.elapsed())
         });
         while let Some(joined) = sent.try_join_next() {
             if let Ok(answer) = joined {
@@ -164,34 +170,51 @@ pub async fn play(load: &Load) -> Result<Measured, LoadError> {
     Ok(measured)
 }
 
-/// From when a notice was due to the oracle's knowing that its record is confirmed, of the run's orders on chain, once all of
-/// them are through; at most `patience` is waited for that. This machine's clock must be the database's.
+/// The innermost reason: the others say that a request failed.
+fn why(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// What became of a run's orders.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Of those on chain: from when the notice was due to the oracle's knowing that its record is confirmed.
+    pub confirmed: Times,
+    /// How many the program refused.
+    pub refused: i64,
+    /// How many need an operator.
+    pub dead: i64,
+}
+
+/// Waits until all orders of the run are through, at most for `patience`, and says what became of them. This machine's clock
+/// must be the database's.
 ///
 /// # Errors
 /// [`LoadError`].
-pub async fn confirmed(
-    pool: &PgPool,
-    load: &Load,
-    measured: &Measured,
-    patience: Duration,
-) -> Result<Times, LoadError> {
+pub async fn ended(pool: &PgPool, load: &Load, measured: &Measured, patience: Duration) -> Result<Ended, LoadError> {
     let begun = Instant::now();
     let pattern = format!("{}-%", load.prefix);
-    loop {
-        let waiting = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM records WHERE number LIKE $1 AND state IN (1, 2)"#,
+    let (refused, dead) = loop {
+        let row = sqlx::query!(
+            r#"SELECT count(*) FILTER (WHERE state IN (1, 2)) AS "waiting!", count(*) FILTER (WHERE state = 4) AS "refused!",
+                   count(*) FILTER (WHERE state = 5) AS "dead!"
+               FROM records WHERE number LIKE $1"#,
             pattern,
         )
         .fetch_one(pool)
         .await?;
-        if waiting == 0 {
-            break;
+        if row.waiting == 0 {
+            break (row.refused, row.dead);
         }
         if begun.elapsed() > patience {
-            return Err(LoadError::NotThrough(waiting, patience));
+            return Err(LoadError::NotThrough(row.waiting, patience));
         }
         sleep(Duration::from_millis(200)).await;
-    }
+    };
     let rows = sqlx::query!("SELECT number, changed_at FROM records WHERE number LIKE $1 AND state = 3", pattern)
         .fetch_all(pool)
         .await?;
@@ -200,5 +223,5 @@ pub async fn confirmed(
         let due = measured.begun? + load.pause().saturating_mul(at);
         Some((row.changed_at - due).try_into().unwrap_or_default())
     });
-    Ok(Times::of(took.collect()))
+    Ok(Ended { confirmed: Times::of(took.collect()), refused, dead })
 }

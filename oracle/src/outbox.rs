@@ -7,7 +7,8 @@
 //! is confirmed or its blockhash has expired, and only then builds another. Where even that is lost, with a database
 //! restored from a backup, the program refuses the order it took before, and the outbox looks up what that was.
 //!
-//! Records of one user go one after the other. Batches that are under way at the same time share no user.
+//! Records of one user go one after the other: payments in one transaction in order, or what comes later once what came
+//! before is through. Transactions that are under way at the same time share no user.
 //!
 //! Why no job library: those for Postgres (apalis-postgres, underway, graphile_worker, pgmq) take, lock and acknowledge one job
 //! at a time in tables and transactions of their own. Here many records share one transaction of the chain, which has to
@@ -15,6 +16,7 @@
 //! the user's one before. What such a library would add is a lock with a lease and a pause, which `SKIP LOCKED` and a
 //! column are.
 
+mod grouping;
 pub mod landing;
 mod leading;
 mod making;
@@ -26,6 +28,7 @@ mod round;
 pub mod sender;
 pub mod settings;
 mod settling;
+mod table;
 
 use crate::{fees::FeePolicy, signer::Sign};
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -68,6 +71,10 @@ pub struct Options {
     pub hold: Duration,
     /// With less than this, in lamports, the payer counts as out of funds where a transaction fails.
     pub least_funds: u64,
+    /// For how long records wait where the program does not take the oracle's key, before they are dead.
+    pub key_patience: Duration,
+    /// Whether transactions name what every record needs by a lookup table, which is made where there is none.
+    pub lookup_table: bool,
     /// What is paid beyond the base fee.
     pub fees: FeePolicy,
 }
@@ -75,7 +82,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            batch: 4,
+            batch: 8,
             gather: Duration::from_millis(60),
             under_way: 64,
             look: Duration::from_millis(100),
@@ -87,6 +94,9 @@ impl Default for Options {
             longest_pause: Duration::from_secs(900),
             hold: Duration::from_secs(2),
             least_funds: 100_000_000,
+            // Over a weekend.
+            key_patience: Duration::from_secs(3 * 86_400),
+            lookup_table: true,
             fees: FeePolicy::default(),
         }
     }

@@ -111,6 +111,7 @@ impl<R> Operator<R> {
             Ok(_) => (Outcome::Done, None),
             Err(problem) => (Outcome::Failed, Some(problem.detail())),
         };
+        let detail = detail.as_deref();
         // It is done, whatever the log says; that it began stands there.
         if let Err(problem) = self.log(action, target, outcome, detail).await {
             tracing::error!(

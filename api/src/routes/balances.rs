@@ -1,7 +1,7 @@
 //! What a user has.
 
 use crate::{
-    problem::{Problem, Problems},
+    problem::{Problem, Problems, Thing},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     value::{Address, Amount, Hash, Instant, Total},
@@ -98,7 +98,7 @@ pub(crate) async fn of_user(
     )
     .fetch_optional(snapshot.connection())
     .await?
-    .ok_or_else(|| snapshot.unknown(&format_args!("payment of user {user}")))?;
+    .ok_or_else(|| snapshot.missing(Thing::User(user)))?;
     let balances = sqlx::query_as!(
         Balance,
         r#"SELECT a.asset, a.name AS asset_name, a.kind AS asset_kind,

@@ -2,12 +2,13 @@
 
 use crate::{
     page::{self, Key, List, Page, Scope},
-    problem::{Problem, Problems},
+    problem::{Problem, Problems, Thing},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, Snapshot},
     state::ApiState,
     transaction::Transaction,
     value::{Amount, Change, Hash, Instant, Signature},
+    words::{self, Operation},
 };
 use axum::extract::State;
 use serde::Serialize;
@@ -20,6 +21,9 @@ pub(crate) struct Entry {
     /// `expiry`.
     #[schema(example = "grant")]
     operation: String,
+    /// What changed it, for people, in the language that `Accept-Language` asks for.
+    #[schema(example = "1000 coins granted by ‘first recharge 20%’")]
+    text: String,
     /// The asset's number.
     #[schema(minimum = 1, maximum = 8, example = 1)]
     asset: i16,
@@ -91,6 +95,22 @@ struct Row {
     signature: Signature,
     slot: i64,
     block_time: Option<Instant>,
+}
+
+impl Row {
+    fn said(&self) -> words::Entry<'_> {
+        let rule = self.rule_name.as_deref().unwrap_or("?");
+        let operation = match self.operation.as_str() {
+            "grant" => Operation::Grant(rule),
+            "reversal" => Operation::Reversal(rule),
+            "redemption" => Operation::Redemption,
+            "claim" => Operation::Claim,
+            "expiry" => Operation::Expiry,
+            _ => Operation::Unknown,
+        };
+        let debt = self.debt_after.0.saturating_sub(self.debt_before.0).abs();
+        words::Entry { operation, asset: &self.asset_name, changed: self.change.0.abs(), debt }
+    }
 }
 
 /// Journal index and position.
@@ -175,15 +195,17 @@ pub(crate) async fn of_user(
         .fetch_one(snapshot.connection())
         .await?;
         if !known {
-            return Err(snapshot.unknown(&format_args!("payment of user {user}")));
+            return Err(snapshot.missing(Thing::User(user)));
         }
     }
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index, row.position))?;
     let cluster = &state.settings().cluster;
     let as_of = snapshot.as_of();
+    let words = snapshot.language().words();
     let items = rows
         .into_iter()
         .map(|row| Entry {
+            text: words.entry(&row.said()),
             operation: row.operation,
             asset: row.asset,
             asset_name: row.asset_name,

@@ -1,12 +1,13 @@
 //! Orders: the payment, what every rule did with it, and what of it was refunded.
 
-mod outcomes;
+pub(super) mod outcomes;
 mod redemptions;
 mod refunds;
 
 use crate::{
+    book::Book,
     page::{self, Key, List, Page, Scope},
-    problem::{Kind, Problem, Problems},
+    problem::{Kind, Problem, Problems, Thing},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
@@ -14,7 +15,7 @@ use crate::{
     value::{Address, Amount, Hash, Instant, Number, Signature},
 };
 use axum::extract::State;
-use outcomes::Outcome;
+use outcomes::{Outcome, Wanted};
 use rebate_client::explorer::Cluster;
 use rebate_core::units::OrderHash;
 use redemptions::Redemption;
@@ -93,6 +94,13 @@ struct Row {
     block_time: Option<Instant>,
 }
 
+impl Row {
+    fn wanted(&self) -> Wanted {
+        let Self { journal_index, month, paid_at, .. } = *self;
+        Wanted { journal_index, month, paid_at: paid_at.0.unix_timestamp() }
+    }
+}
+
 /// The recorded payments of a platform, narrowed down in a way that an index serves. Each one's event and transaction are
 /// looked for by themselves, in their month: Postgres would not foresee that this leaves one partition of many. The inner
 /// limit, which no page reaches, tells it that few rows are wanted.
@@ -121,13 +129,14 @@ macro_rules! payments {
 async fn complete(
     snapshot: &mut Snapshot,
     platform: Address,
+    book: &Book,
     rows: Vec<Row>,
     cluster: &Cluster,
 ) -> Result<Vec<Record>, Problem> {
+    let wanted: Vec<Wanted> = rows.iter().map(Row::wanted).collect();
     let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
-    let months: Vec<Date> = rows.iter().map(|row| row.month).collect();
-    let mut outcomes = outcomes::of(snapshot, platform, &indices, &months).await?;
-    let mut refunds = refunds::of_payments(snapshot, platform, &indices, cluster).await?;
+    let mut outcomes = outcomes::of(snapshot, platform, book, &wanted).await?;
+    let mut refunds = refunds::of_payments(snapshot, platform, book, &indices, cluster).await?;
     let as_of = snapshot.as_of();
     Ok(rows
         .into_iter()
@@ -226,7 +235,8 @@ pub(crate) async fn list(
         }
     };
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index))?;
-    let items = complete(&mut snapshot, platform, rows, &state.settings().cluster).await?;
+    let book = Book::of(&mut snapshot, platform).await?;
+    let items = complete(&mut snapshot, platform, &book, rows, &state.settings().cluster).await?;
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(Orders { items, next_cursor, as_of }))
 }
@@ -321,11 +331,12 @@ pub(crate) async fn one(
     .fetch_all(snapshot.connection())
     .await?;
     let cluster = &state.settings().cluster;
-    let records = complete(&mut snapshot, platform, rows, cluster).await?;
-    let refunds = refunds::under(&mut snapshot, platform, order, cluster).await?;
+    let book = Book::of(&mut snapshot, platform).await?;
+    let records = complete(&mut snapshot, platform, &book, rows, cluster).await?;
+    let refunds = refunds::under(&mut snapshot, platform, &book, order, cluster).await?;
     let redemptions = redemptions::under(&mut snapshot, platform, order, cluster).await?;
     if records.is_empty() && refunds.is_empty() && redemptions.is_empty() {
-        return Err(snapshot.unknown(&format_args!("order with hash {order}")));
+        return Err(snapshot.missing(Thing::Order(order)));
     }
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(Order { platform, order, records, refunds, redemptions, as_of }))

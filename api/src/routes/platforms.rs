@@ -2,7 +2,7 @@
 
 use crate::{
     page::{self, Key, List, Page, Scope},
-    problem::{Problem, Problems},
+    problem::{Problem, Problems, Thing},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
@@ -439,7 +439,7 @@ pub(crate) async fn one(
     let platform = complete(&mut snapshot, rows, &state.settings().cluster)
         .await?
         .pop()
-        .ok_or_else(|| snapshot.unknown(&"such platform"))?;
+        .ok_or_else(|| snapshot.missing(Thing::Platform(None)))?;
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(OnePlatform { platform, as_of }))
 }

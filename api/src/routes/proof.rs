@@ -2,7 +2,7 @@
 
 use super::orders::Named;
 use crate::{
-    problem::{Problem, Problems},
+    problem::{Problem, Problems, Thing},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
@@ -91,7 +91,7 @@ pub(crate) async fn of_order(
     .fetch_optional(snapshot.connection())
     .await?;
     let Some(recorded) = recorded else {
-        return Err(snapshot.unknown(&format_args!("order with hash {order}")));
+        return Err(snapshot.missing(Thing::Order(order)));
     };
     let mut tree = Tree::of(&mut snapshot, platform).await?;
     let index = u64::try_from(recorded.journal_index).map(JournalIndex).map_err(|error| Problem::internal(&error))?;

@@ -3,7 +3,7 @@
 use crate::{
     definition::{self, Definition, Effect},
     page::{self, Key, List, Page, Scope},
-    problem::{Problem, Problems},
+    problem::{Problem, Problems, Thing},
     request::{OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     state::ApiState,
@@ -351,7 +351,7 @@ pub(crate) struct Budget {
     path = "/v1/rules/{rule}",
     tag = "rules",
     operation_id = "getRule",
-    params(("rule" = u16, Path, description = "The rule."), OfPlatform),
+    params(("rule" = u16, Path, minimum = 0, maximum = 65535, description = "The rule."), OfPlatform),
     responses((status = 200, description = "The rule.", body = Rule), Problems),
 )]
 pub(crate) async fn one(
@@ -364,7 +364,7 @@ pub(crate) async fn one(
     let rule = i32::from(rule);
     let rows = versions!("r.rule = $2 ORDER BY r.version", &platform.0, rule).fetch_all(snapshot.connection()).await?;
     if rows.is_empty() {
-        return Err(snapshot.unknown(&format_args!("rule {rule}")));
+        return Err(snapshot.missing(Thing::Rule(rule)));
     }
     let totals = sqlx::query_as!(
         RuleTotal,
@@ -417,8 +417,8 @@ pub(crate) struct Named {
     tag = "rules",
     operation_id = "getRuleVersion",
     params(
-        ("rule" = u16, Path, description = "The rule."),
-        ("version" = u16, Path, description = "Its version, from 1."),
+        ("rule" = u16, Path, minimum = 0, maximum = 65535, description = "The rule."),
+        ("version" = u16, Path, minimum = 0, maximum = 65535, description = "Its version, from 1."),
         OfPlatform,
     ),
     responses((status = 200, description = "The version.", body = OneRuleVersion), Problems),
@@ -433,7 +433,7 @@ pub(crate) async fn version(
     let version = versions!("r.rule = $2 AND r.version = $3", &platform.0, i32::from(rule), i32::from(version))
         .fetch_optional(snapshot.connection())
         .await?
-        .ok_or_else(|| snapshot.unknown(&format_args!("version {version} of rule {rule}")))?
+        .ok_or_else(|| snapshot.missing(Thing::RuleVersion(i32::from(rule), i32::from(version))))?
         .shown(&state.settings().cluster, &snapshot.as_of());
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(OneRuleVersion { version, as_of }))

@@ -61,12 +61,14 @@ async fn an_order_shows_what_every_rule_did_and_why() {
         json!([
             {
                 "rule": 1, "version": 1, "rule_name": "first recharge 20%", "reason": "NotMatched", "clause": 1,
-                "failing": "product == 1 or product == 2", "asset": 1, "asset_name": "coins", "amount": "0",
+                "failing": "product == 1 or product == 2",
+                "text": "not granted: ‘first recharge 20%’ is for payments where the product is 1 or the product is 2",
+                "asset": 1, "asset_name": "coins", "amount": "0",
                 "before": "1000", "after": "1000",
             },
             {
                 "rule": 2, "version": 1, "rule_name": "weekend", "reason": "Granted", "clause": null, "failing": null,
-                "asset": 1, "asset_name": "coins", "amount": "30", "before": "1000", "after": "1030",
+                "text": "granted: 30 coins by ‘weekend’", "asset": 1, "asset_name": "coins", "amount": "30", "before": "1000", "after": "1030",
             },
         ])
     );

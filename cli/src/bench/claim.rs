@@ -4,13 +4,14 @@ use super::{
     program::{Platform, RUNS, SATURDAY, Spread},
     report::{Figure, Goal, Report},
 };
-use crate::{arguments::BenchArguments, cast::Cast, pay, rule_file::RuleFile, token};
+use crate::{arguments::BenchArguments, cast::Cast, pay, token};
 use rebate_client::{Pubkey, instruction};
 use rebate_core::{
     time::DAY,
     units::{Amount, AssetId, Timestamp},
     wallet::WalletLink,
 };
+use rebate_rulefile::RuleFile;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -4,7 +4,6 @@ use super::report::{Figure, Goal, Report};
 use crate::{
     arguments::{BenchArguments, ChainKind},
     cast::Cast,
-    rule_file::RuleFile,
     stage::{Stage, StageOptions},
 };
 use anyhow::{Context, bail};
@@ -13,6 +12,7 @@ use rebate_core::{
     payment::Payment,
     units::{Amount, OrderHash, Timestamp},
 };
+use rebate_rulefile::RuleFile;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,

@@ -4,7 +4,7 @@ use super::{
     profile,
     report::{Figure, Goal, Report},
 };
-use crate::{arguments::BenchArguments, cast::Cast, rule_file::RuleFile};
+use crate::{arguments::BenchArguments, cast::Cast};
 use anyhow::Context;
 use rebate_client::{
     address::Addresses,
@@ -17,6 +17,7 @@ use rebate_core::{
     payment::Payment,
     units::{Amount, OrderHash, Timestamp},
 };
+use rebate_rulefile::RuleFile;
 use std::{fmt, fs, path::Path};
 
 /// A Saturday noon in Shanghai, so that the weekend's rule grants: 2026-10-03T12:00:00+08:00.

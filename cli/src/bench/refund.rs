@@ -4,7 +4,7 @@ use super::{
     program::{Platform, SATURDAY},
     report::{Figure, Goal, Report},
 };
-use crate::{arguments::BenchArguments, rule_file::RuleFile};
+use crate::arguments::BenchArguments;
 use anyhow::Context;
 use rebate_client::{
     instruction::{self, RecordAccounts},
@@ -15,6 +15,7 @@ use rebate_core::{
     refund::Refund,
     units::{Amount, JournalIndex, OrderHash, Timestamp},
 };
+use rebate_rulefile::RuleFile;
 use solana_signer::Signer;
 
 /// How many orders are in the journal when one of them is refunded.

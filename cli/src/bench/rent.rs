@@ -4,10 +4,11 @@ use super::{
     program::{Platform, SATURDAY},
     report::{Figure, Goal, Report},
 };
-use crate::{arguments::BenchArguments, rule_file::RuleFile};
+use crate::arguments::BenchArguments;
 use anyhow::{Context, ensure};
 use rebate_client::{account::OrderPage, address::day_of, chain::ReadAccounts, instruction};
 use rebate_core::{order::page_limit, time::DAY};
+use rebate_rulefile::RuleFile;
 use solana_signer::Signer;
 
 /// What a signature costs, in lamports.

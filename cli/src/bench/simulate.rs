@@ -1,11 +1,9 @@
 //! How fast the simulator is: a million records of a month, end to end, from the file to `/dev/null`.
 
 use super::report::{Figure, Goal, Report};
-use crate::{
-    rule_file::RuleFile,
-    simulate::{Progress, simulate},
-};
+use crate::simulate::{Progress, simulate};
 use anyhow::Context;
+use rebate_rulefile::RuleFile;
 use std::{
     fs::{self, File},
     io::{BufWriter, Seek, Write},

@@ -1,7 +1,6 @@
 //! How fast a platform is recomputed: its events decoded and hashed, the oracle's signatures checked, every rule decided again.
 
 use super::report::{Figure, Goal, Report};
-use crate::rule_file::RuleFile;
 use anyhow::Context;
 use rebate_client::{
     address::Addresses,
@@ -18,6 +17,7 @@ use rebate_core::{
     payment::Payment,
     units::{Amount, OrderHash, Seconds, Timestamp, UserKey},
 };
+use rebate_rulefile::RuleFile;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::{collections::HashMap, thread, time::Instant};

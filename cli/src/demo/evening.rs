@@ -37,8 +37,12 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use time::{OffsetDateTime, UtcOffset};
+use tokio::time::sleep;
 
 /// What the evening has come to so far.
 pub struct Evening<'a> {
@@ -52,6 +56,8 @@ pub struct Evening<'a> {
     pub expected: Expected,
     /// When it began, by the chain's clock.
     pub began: Timestamp,
+    /// How long to wait after every record.
+    pub pace: Duration,
     /// Local minus UTC, in seconds.
     pub offset: i32,
     /// Everybody who is in it.
@@ -99,6 +105,8 @@ impl Evening<'_> {
                     }
                 },
             }
+            let played = u32::try_from(behind.len().saturating_add(1).saturating_sub(rest.len())).unwrap_or(1);
+            sleep(self.pace.saturating_mul(played)).await;
         }
         Ok(())
     }

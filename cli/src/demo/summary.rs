@@ -189,6 +189,8 @@ impl Evening<'_> {
     fn where_to_look(&self, addresses: &Addresses) {
         let api = &self.stage.api;
         let mut places = vec![
+            ("console", format!("{api}/")),
+            ("its key", self.stage.operator_key.clone()),
             ("API", format!("{api}/openapi.json")),
             ("rules", format!("{api}/v1/rules")),
             ("integrity", format!("{api}/v1/integrity")),
@@ -196,14 +198,13 @@ impl Evening<'_> {
         ];
         if let Some(order) = &self.last {
             places.push(("last order", format!("{api}/v1/orders/{order}")));
+            places.push(("its page", format!("{api}/orders/{order}?by=number")));
         }
         places.push(("database", self.stage.database_place()));
         if let Some(page) = self.stage.cluster.account(&addresses.platform) {
             places.push(("explorer", page));
         }
-        if let Some(rpc) = &self.stage.rpc {
-            places.push(("node", rpc.clone()));
-        }
+        places.push(("node", self.stage.node.clone()));
         self.show.places(&places);
     }
 }

@@ -5,7 +5,7 @@ use super::{
     names::{Names, Place, TooMany},
     record::{PaymentLine, Record, RedemptionLine, RefundLine},
 };
-use crate::{pay::user_key, rule_file::RuleFile};
+use crate::pay::user_key;
 use rebate_client::{
     platform_id,
     replay::{Ledger, NotPublished, OrderIndex, Terms, UserIndex},
@@ -17,6 +17,7 @@ use rebate_core::{
     units::{OrderHash, Seconds, Timestamp, UserKey},
     window::Scope,
 };
+use rebate_rulefile::RuleFile;
 use std::borrow::Cow;
 
 /// A platform under a rule file, whose clock is the latest moment read so far.

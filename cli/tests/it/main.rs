@@ -3,6 +3,4 @@
 
 mod command;
 mod payment_file;
-mod rule_check;
-mod rule_file;
 mod simulate;

@@ -1,14 +1,12 @@
 //! `rebate simulate`: what each kind of rule comes to, what is said of bad input, and what it costs in memory.
 
 use proptest::prelude::*;
-use rebate_cli::{
-    rule_file::RuleFile,
-    simulate::{
-        Progress,
-        record::{self, Reader},
-        simulate,
-    },
+use rebate_cli::simulate::{
+    Progress,
+    record::{self, Reader},
+    simulate,
 };
+use rebate_rulefile::RuleFile;
 use std::{
     fs::{self, File},
     io::{Cursor, Read, Write},
@@ -615,8 +613,8 @@ proptest! {
             chars[..from].iter().copied().chain(new.chars()).chain(chars[from..].iter().copied().skip(length)).collect();
         match RuleFile::parse("rules.toml", &broken) {
             Ok(file) => {
-                rebate_cli::rule::explain::explanations(&file);
-                rebate_cli::rule::findings::findings(&file, rebate_core::units::Timestamp(0));
+                rebate_rulefile::explain::explanations(&file);
+                rebate_rulefile::findings::findings(&file, rebate_core::units::Timestamp(0));
             }
             Err(error) => prop_assert!(error.to_string().starts_with("rules.toml:"), "{error}"),
         }

@@ -9,12 +9,14 @@ use super::{
 use crate::{
     address::PROGRAM,
     block::{Block, InnerInstruction, OuterInstruction, Transaction, WholeTransaction},
+    lookup::TABLES,
 };
 use async_trait::async_trait;
 use litesvm::{LiteSVM, types::FailedTransactionMetadata};
+use solana_address_lookup_table_interface::state::AddressLookupTable;
 use solana_keypair::Keypair;
 use solana_message::{Message, VersionedMessage};
-use solana_program::{clock::Clock, hash::Hash, instruction::Instruction, pubkey::Pubkey};
+use solana_program::{clock::Clock, hash::Hash, instruction::Instruction, pubkey::Pubkey, slot_hashes::SlotHashes};
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
@@ -49,8 +51,8 @@ struct State {
     svm: LiteSVM,
     /// By slot: block `n` has slot `n`.
     blocks: Vec<Block>,
-    /// What transactions were submitted with.
-    submitted: HashMap<Signature, Vec<OuterInstruction>>,
+    /// Transactions as they were sent, and how many others each of their instructions invoked.
+    sent: HashMap<Signature, (VersionedTransaction, Vec<usize>)>,
     /// How transactions ended, and the slots of their blocks.
     ended: HashMap<Signature, (u64, Option<SubmitError>, Vec<String>)>,
     /// In how many blocks after the one with its hash a transaction can be.
@@ -85,7 +87,7 @@ impl EmbeddedChain {
         let state = State {
             svm,
             blocks: vec![genesis],
-            submitted: HashMap::new(),
+            sent: HashMap::new(),
             ended: HashMap::new(),
             lifetime: LIFETIME,
             clock: None,
@@ -140,6 +142,11 @@ impl EmbeddedChain {
         self.block(slot.checked_add(1)?)
     }
 
+    /// A transaction as it was sent, if it is in a block.
+    pub fn sent(&self, signature: &Signature) -> Option<VersionedTransaction> {
+        self.lock().sent.get(signature).map(|(transaction, _)| transaction.clone())
+    }
+
     /// Waits until there is a block after `slot`.
     pub async fn produced(&self, slot: u64) {
         let mut tip = self.tip.subscribe();
@@ -173,6 +180,9 @@ impl EmbeddedChain {
 
 /// For how many blocks a real chain takes a blockhash.
 const LIFETIME: u64 = 150;
+
+/// How many slots the chain's programs know of: a lookup table can be made for as long, and closed after as many.
+const RECENT: usize = 32;
 
 /// What a signature costs, in lamports.
 const FEE: u64 = 5_000;
@@ -209,10 +219,13 @@ impl State {
         let mut clock: Clock = self.svm.get_sysvar();
         clock.unix_timestamp = now;
         self.svm.set_sysvar(&clock);
+        let recent = self.blocks.iter().rev().take(RECENT);
+        self.svm.set_sysvar(&SlotHashes::from_iter(recent.map(|block| (block.slot, block.hash))));
         slot
     }
 
-    /// Whether a node would put a transaction into a block: signed by all who must, recent, not seen before, its fee there.
+    /// Whether a node would put a transaction into a block: signed by all who must, recent, not seen before, its fee and
+    /// its lookup tables there.
     fn is_taken(&self, transaction: &VersionedTransaction) -> bool {
         let (message, keys) = (transaction.message.serialize(), transaction.message.static_account_keys());
         let required = usize::from(transaction.message.header().num_required_signatures);
@@ -224,7 +237,25 @@ impl State {
         let is_recent = recent.any(|block| block.hash == *transaction.message.recent_blockhash());
         let is_new = transaction.signatures.first().is_some_and(|signature| !self.ended.contains_key(signature));
         let payer = keys.first().and_then(|payer| self.svm.get_balance(payer)).unwrap_or_default();
-        is_signed && is_recent && is_new && payer >= FEE.saturating_mul(required as u64)
+        let is_whole = self.accounts_of(&transaction.message).is_some();
+        is_signed && is_recent && is_new && is_whole && payer >= FEE.saturating_mul(required as u64)
+    }
+
+    /// Every account that a message names: its own keys, then those of lookup tables, writable before read-only. `None` where
+    /// a table does not have them.
+    fn accounts_of(&self, message: &VersionedMessage) -> Option<Vec<Pubkey>> {
+        let lookups = message.address_table_lookups().unwrap_or_default();
+        let (mut writable, mut readonly) = (Vec::new(), Vec::new());
+        if !lookups.is_empty() {
+            let (slot, hashes): (u64, SlotHashes) = (self.tip().saturating_add(1), self.svm.get_sysvar());
+            for lookup in lookups {
+                let account = self.svm.get_account(&lookup.account_key).filter(|account| account.owner == TABLES)?;
+                let table = AddressLookupTable::deserialize(&account.data).ok()?;
+                writable.extend(table.lookup(slot, &lookup.writable_indexes, &hashes).ok()?);
+                readonly.extend(table.lookup(slot, &lookup.readonly_indexes, &hashes).ok()?);
+            }
+        }
+        Some(message.static_account_keys().iter().copied().chain(writable).chain(readonly).collect())
     }
 
     fn push(&mut self, slot: u64, transactions: Vec<Transaction>) {
@@ -236,13 +267,8 @@ impl State {
     fn produce(&mut self, transaction: VersionedTransaction) -> Result<Executed, SubmitError> {
         let slot = self.wind();
 
-        let accounts = transaction.message.static_account_keys().to_vec();
-        let mut submitted: Vec<_> = transaction
-            .message
-            .instructions()
-            .iter()
-            .map(|own| OuterInstruction { program: own.program_id_index, data: own.data.clone(), invoked: 0 })
-            .collect();
+        let accounts = self.accounts_of(&transaction.message);
+        let accounts = accounts.unwrap_or_else(|| transaction.message.static_account_keys().to_vec());
         // What the transaction weighs on the wire: its signatures behind a length of one byte, then the message.
         let bytes = transaction
             .signatures
@@ -265,11 +291,9 @@ impl State {
                 data: inner.instruction.data.clone(),
             })
             .collect();
-        for (own, invoked) in submitted.iter_mut().zip(&meta.inner_instructions) {
-            own.invoked = invoked.len();
-        }
+        let invoked = meta.inner_instructions.iter().map(Vec::len).collect();
         let signature = meta.signature;
-        self.submitted.insert(signature, submitted);
+        self.sent.insert(signature, (transaction.clone(), invoked));
         self.svm.expire_blockhash();
         self.push(slot, vec![Transaction { signature, position: None, failed, accounts, inner }]);
         let (reason, logs) = match &result {
@@ -293,6 +317,10 @@ impl State {
 
 #[async_trait]
 impl ReadAccounts for EmbeddedChain {
+    async fn newest_blockhash(&self) -> Result<Lifetime, ChainError> {
+        self.lifetime().await
+    }
+
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
         let state = self.lock();
         let slot = state.tip();
@@ -310,6 +338,15 @@ impl ReadAccounts for EmbeddedChain {
     async fn now(&self) -> Result<i64, ChainError> {
         Ok(self.lock().now())
     }
+}
+
+/// The instructions that a transaction was submitted with.
+fn instructions((transaction, invoked): &(VersionedTransaction, Vec<usize>)) -> Vec<OuterInstruction> {
+    let own = transaction.message.instructions().iter();
+    let invoked = invoked.iter().copied().chain(std::iter::repeat(0));
+    own.zip(invoked)
+        .map(|(own, invoked)| OuterInstruction { program: own.program_id_index, data: own.data.clone(), invoked })
+        .collect()
 }
 
 /// How many transactions an answer shows at most.
@@ -347,7 +384,7 @@ impl ReadEvidence for EmbeddedChain {
             slot: block.slot,
             position,
             block_time: block.time,
-            instructions: state.submitted.get(signature).cloned().unwrap_or_default(),
+            instructions: state.sent.get(signature).map(instructions).unwrap_or_default(),
             transaction,
         }))
     }

@@ -205,6 +205,10 @@ fn describe(error: &ClientError) -> String {
 
 #[async_trait]
 impl ReadAccounts for RpcChain {
+    async fn newest_blockhash(&self) -> Result<Lifetime, ChainError> {
+        self.lifetime().await
+    }
+
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
         // Not the call for one account: its error has the node's address in it, which may hold a key.
         let config =

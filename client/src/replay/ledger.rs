@@ -472,6 +472,36 @@ impl Ledger {
         kept: bool,
     ) -> Result<Decided<'_>, Refusal> {
         self.admit(order, payment.amount, payment.paid_at, now)?;
+        self.put(kept.then_some(order), user, payment, now)?;
+        self.take(order);
+        Ok(Decided { outcomes: self.evaluation.outcomes(), expired: &self.expired })
+    }
+
+    /// Records a payment that the chain took at `now`, for who follows what was taken and needs no order looked up: neither
+    /// its age nor whether the order was taken before is asked again. It can be refunded as `kept`, by any number of its own.
+    ///
+    /// # Errors
+    /// [`Refusal::AmountOverflow`]; nothing was changed.
+    #[inline]
+    pub fn pay_taken(
+        &mut self,
+        kept: Option<OrderIndex>,
+        user: UserIndex,
+        payment: &Payment,
+        now: Timestamp,
+    ) -> Result<Decided<'_>, Refusal> {
+        self.put(kept, user, payment, now)?;
+        Ok(Decided { outcomes: self.evaluation.outcomes(), expired: &self.expired })
+    }
+
+    #[inline]
+    fn put(
+        &mut self,
+        kept: Option<OrderIndex>,
+        user: UserIndex,
+        payment: &Payment,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         while self.users.len() <= user.0 {
             self.users.push(User::default());
             self.holdings.push();
@@ -547,8 +577,7 @@ impl Ledger {
             keep(&mut self.streamers, streamer_key, no_streamer);
             keep(&mut self.sessions, session_key, no_session);
         }
-        self.take(order);
-        if kept {
+        if let Some(order) = kept {
             let granted = self.evaluation.outcomes().iter().filter(|outcome| outcome.reason == Reason::Granted);
             let grants = granted
                 .map(|outcome| Grant::new(outcome.rule, outcome.version, outcome.asset, outcome.amount))
@@ -557,7 +586,7 @@ impl Ledger {
             let (streamer, session) = (payment.streamer, payment.session);
             self.paid.insert(order, PaidOrder { user, streamer, session, order: paid, grants });
         }
-        Ok(Decided { outcomes: self.evaluation.outcomes(), expired: &self.expired })
+        Ok(())
     }
 
     /// Records a refund of the order `of`, `None` for one nobody recorded, while the clock shows `now`.
@@ -573,6 +602,21 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Decided<'_>, Refusal> {
         self.admit(order, amount, paid_at, now)?;
+        self.take_back(of, amount, now)?;
+        self.take(order);
+        Ok(Decided { outcomes: self.reversal.outcomes(), expired: &self.expired })
+    }
+
+    /// Records a refund that the chain took at `now`, of an order kept as `of`: nothing else is asked again.
+    ///
+    /// # Errors
+    /// The [`Refusal`]; nothing was changed.
+    pub fn refund_taken(&mut self, of: OrderIndex, amount: Amount, now: Timestamp) -> Result<Decided<'_>, Refusal> {
+        self.take_back(Some(of), amount, now)?;
+        Ok(Decided { outcomes: self.reversal.outcomes(), expired: &self.expired })
+    }
+
+    fn take_back(&mut self, of: Option<OrderIndex>, amount: Amount, now: Timestamp) -> Result<(), Refusal> {
         let refunded = of.and_then(|of| self.paid.get_mut(&of)).ok_or(Refusal::UnknownOrder)?;
         let payer = self.users.get_mut(refunded.user.0).ok_or(Refusal::UnknownOrder)?;
         let had = self.holdings.of(refunded.user);
@@ -602,8 +646,7 @@ impl Ledger {
             return Err(refusal);
         }
         self.holdings.store(refunded.user, &balances);
-        self.take(order);
-        Ok(Decided { outcomes: self.reversal.outcomes(), expired: &self.expired })
+        Ok(())
     }
 
     /// Records that `user` redeems `amount` of `asset` while the clock shows `now`.

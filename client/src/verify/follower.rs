@@ -9,13 +9,12 @@ pub use wrong::{Finding, Named, Step, Wrong};
 use super::{
     read::{Read, ReadPart, oracle_of},
     signature::SignedRecord,
-    vaults::Vaults,
 };
 use crate::{
     account::{OracleKey, Setting},
     address::Addresses,
     event::{AssetEntry, BalanceExpired, Event, OutcomeEntry},
-    replay::{Ledger, OrderIndex, Terms, UserIndex},
+    replay::{KnownFunds, Ledger, OrderIndex, Terms, UserIndex},
 };
 use rebate_core::{
     journal::{self, Hash, MAX_PEAKS},
@@ -95,7 +94,7 @@ pub struct Follower {
     order_count: usize,
     /// The payments that are refunded, of orders with several.
     proved: HashMap<OrderHash, OrderIndex>,
-    vaults: Vaults,
+    vaults: KnownFunds,
     names: HashMap<(RuleId, RuleVersion), String>,
     expired: Vec<BalanceExpired>,
     decided: Vec<OutcomeEntry>,
@@ -123,7 +122,7 @@ impl Follower {
             repeated: HashMap::new(),
             order_count: 0,
             proved: HashMap::new(),
-            vaults: Vaults::default(),
+            vaults: KnownFunds::default(),
             names: HashMap::new(),
             expired: Vec::new(),
             decided: Vec::new(),

@@ -441,7 +441,7 @@ async fn a_rule_is_stored_with_all_it_says() {
 }
 
 #[tokio::test]
-async fn a_version_published_after_a_rule_ended_takes_over_from_its_own_beginning() {
+async fn a_version_published_after_a_rule_ended_leaves_the_end_of_the_one_before_as_it_was() {
     let (mut chain, platform) = Chain::with_platform();
     end_rule(&mut chain, platform, GRANTING, 1, 1_800_000_000);
     chain.publish(platform, GRANTING, 2, 1_900_000_000);
@@ -452,7 +452,7 @@ async fn a_version_published_after_a_rule_ended_takes_over_from_its_own_beginnin
     );
     assert_eq!(
         rows(&database, &rules).await,
-        json!([{"superseded_at": 1_900_000_000, "ended": false}, {"superseded_at": 0, "ended": false}])
+        json!([{"superseded_at": 1_800_000_000, "ended": true}, {"superseded_at": 0, "ended": false}])
     );
 }
 

@@ -91,7 +91,6 @@ impl<C: Dispatch + Clone + 'static> Outbox<C> {
         self.metrics.sent.set(depth.sent);
         self.metrics.dead.set(depth.dead);
         self.metrics.overdue.set(depth.overdue);
-        self.metrics.oldest_seconds.set(age);
         if depth.overdue > 0 {
             tracing::warn!(
                 overdue = depth.overdue,

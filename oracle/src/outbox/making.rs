@@ -1,7 +1,7 @@
 //! Making transactions: what records need is opened, the oracle signs them, and a simulation says whether they would succeed.
 
 use super::{
-    OutboxError, landing,
+    OutboxError, grouping, landing,
     landing::Word,
     queue::{Due, Submission},
     record::{self, Record},
@@ -13,6 +13,7 @@ use rebate_client::{
     chain::{Dispatch, Lifetime, SubmitError},
     oracle::SignedMessage,
     plan::{Missing, Plan},
+    recorder::refusals,
 };
 use rebate_core::payment::Payment;
 use solana_program::instruction::Instruction;
@@ -38,18 +39,27 @@ pub(super) enum Attempt {
         /// Whether it always will.
         for_good: bool,
     },
+    /// The chain does not take the lookup table; without it, it may go.
+    NoTable(String),
+    /// The program does not take the oracle's key.
+    KeyRefused(String),
     /// Nothing can succeed now.
     Hold(String),
 }
 
+/// What groups of records came to.
+pub(super) struct Made {
+    /// Each, or as much of it as fits into a transaction.
+    pub(super) attempts: Vec<(Vec<Due>, Attempt)>,
+    /// Payments that did not fit.
+    pub(super) left: Vec<Due>,
+}
+
 impl<C: Dispatch + Clone + 'static> Round<'_, C> {
-    /// Makes a transaction of each group of records, all payments or a single one. No two groups share a user.
-    pub(super) async fn attempts(
-        &mut self,
-        groups: Vec<Vec<Due>>,
-        lifetime: &Lifetime,
-    ) -> Result<Vec<(Vec<Due>, Attempt)>, OutboxError> {
-        let mut attempts = Vec::new();
+    /// Makes a transaction of each group of records, all payments or a single one, or of as many of them as fit. No two
+    /// groups share a user.
+    pub(super) async fn attempts(&mut self, groups: Vec<Vec<Due>>) -> Result<Made, OutboxError> {
+        let (mut attempts, mut left) = (Vec::new(), Vec::new());
         let mut drafts = Vec::new();
         let users: Vec<_> = groups.iter().flatten().filter_map(|due| Record::decode(&due.bytes)?.user()).collect();
         self.plan.read_users(&self.outbox.chain, &users).await?;
@@ -68,24 +78,33 @@ impl<C: Dispatch + Clone + 'static> Round<'_, C> {
         }
         let mut opened = self.open(opening).await?.into_iter();
         let mut composed = Vec::new();
-        for ((group, draft), count) in drafts.into_iter().zip(openings) {
+        for ((mut group, draft), count) in drafts.into_iter().zip(openings) {
             let trouble = opened.by_ref().take(count).flatten().last();
             let attempt = match trouble {
                 Some(trouble) => Err(trouble),
-                None => self.compose(&group, draft).await?,
+                None => {
+                    let (attempt, rest) = self.compose(&mut group, draft).await?;
+                    left.extend(rest);
+                    attempt
+                }
             };
             match attempt {
                 Ok(draft) => composed.push((group, draft)),
                 Err(attempt) => attempts.push((group, attempt)),
             }
         }
+        if composed.is_empty() {
+            return Ok(Made { attempts, left });
+        }
+        // Opening took as long as a confirmation does: only now does their time begin.
+        let lifetime = self.outbox.chain.lifetime().await?;
         let mut rest = composed.into_iter();
         loop {
             let some: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
             if some.is_empty() {
-                return Ok(attempts);
+                return Ok(Made { attempts, left });
             }
-            let made = join_all(some.iter().map(|(group, draft)| self.make(group, draft, lifetime))).await;
+            let made = join_all(some.iter().map(|(group, draft)| self.make(group, draft, &lifetime))).await;
             for ((group, draft), made) in some.into_iter().zip(made) {
                 let made = made?;
                 if !matches!(made, Attempt::Ready(_)) {
@@ -112,31 +131,55 @@ impl<C: Dispatch + Clone + 'static> Round<'_, C> {
         };
         // It is, or what was to open it says that it is not.
         self.plan.opened();
-        let (own, shared) = missing.into_iter().partition(|missing| missing.of_one_user);
-        let message = record::message(&self.outbox.platform.to_bytes(), group.iter().map(|due| due.bytes.as_slice()));
-        // Sized before it is signed: the signer may be far away.
-        let signed = SignedMessage { key: self.outbox.oracle.key().to_bytes(), signature: [0; 64], message };
-        Ok(Ok(Draft { records, paid, own, shared, is_inline: true, signed }))
+        let (own, shared) = missing.into_iter().partition(|missing| missing.user.is_some());
+        Ok(Ok(Draft { records, paid, own, shared, is_inline: true, signed: self.unsigned(group) }))
     }
 
-    /// Opens beforehand what does not fit into the transaction, and makes sure that the rest does.
-    async fn compose(&mut self, group: &[Due], mut draft: Draft) -> Result<Result<Draft, Attempt>, OutboxError> {
-        if self.sender.fits(&draft.instructions(&self.plan)) {
-            return Ok(Ok(draft));
+    /// The message that carries these records. It is sized before it is signed: the signer may be far away.
+    fn unsigned(&self, group: &[Due]) -> SignedMessage {
+        let message = record::message(&self.outbox.platform.to_bytes(), group.iter().map(|due| due.bytes.as_slice()));
+        SignedMessage { key: self.outbox.oracle.key().to_bytes(), signature: [0; 64], message }
+    }
+
+    /// Takes as many of a group's payments as fit into a transaction and hands back the rest. Opens beforehand what does not
+    /// fit beside a single record.
+    async fn compose(
+        &mut self,
+        group: &mut Vec<Due>,
+        mut draft: Draft,
+    ) -> Result<(Result<Draft, Attempt>, Vec<Due>), OutboxError> {
+        let mut rest = Vec::new();
+        while !self.fits(&draft) && group.len() > 1 {
+            let last = group.len().saturating_sub(1);
+            rest.extend(grouping::cut(group, last));
+            draft.records.truncate(group.len());
+            let users: Vec<_> = draft.records.iter().filter_map(Record::user).collect();
+            let (own, others) =
+                draft.own.into_iter().partition(|own| own.user.is_some_and(|user| users.contains(&user)));
+            draft.own = own;
+            let others: Vec<Missing> = others;
+            self.plan.unopened(&others);
+            draft.signed = self.unsigned(group);
+        }
+        if self.fits(&draft) {
+            return Ok((Ok(draft), rest));
         }
         draft.is_inline = false;
-        let fits = self.sender.fits(&draft.instructions(&self.plan));
-        if group.len() > 1 || !fits {
+        if !self.fits(&draft) {
             self.plan.unopened(&draft.own);
-            return Ok(Err(Attempt::TooLarge));
+            return Ok((Err(Attempt::TooLarge), rest));
         }
         // One needs the other: an account its user's.
         for missing in std::mem::take(&mut draft.own) {
             if let Some(trouble) = self.open(vec![missing]).await?.pop().flatten() {
-                return Ok(Err(trouble));
+                return Ok((Err(trouble), rest));
             }
         }
-        Ok(Ok(draft))
+        Ok((Ok(draft), rest))
+    }
+
+    fn fits(&self, draft: &Draft) -> bool {
+        self.sender.fits(&draft.instructions(&self.plan), self.keeper.table())
     }
 
     /// Signs it, and finds out by simulation what it takes.
@@ -152,10 +195,17 @@ impl<C: Dispatch + Clone + 'static> Round<'_, C> {
                 Err(error) => return Ok(Attempt::Hold(error.to_string())),
             },
         }
-        let (made, _) = match self.sender.make(&draft.signed_by(&self.plan, &signed), lifetime).await {
+        let instructions = draft.signed_by(&self.plan, &signed);
+        let (made, logs) = match self.sender.make(&instructions, lifetime, self.keeper.table()).await {
             Ok(made) => made,
             Err(error) => return self.trouble(group, error).await,
         };
+        // What is refused may be tried again: what the same user paid later must not be through before.
+        let is_in_order = grouping::firsts(group).into_iter().all(|is_first| is_first) || refusals(&logs).is_empty();
+        if !is_in_order {
+            let why = "a payment would be refused that later ones of its user follow".to_owned();
+            return Ok(Attempt::Spoiled { why, for_good: false });
+        }
         let Ok(transaction) = wincode::serialize(&made.transaction) else {
             return Ok(Attempt::Spoiled { why: "the transaction cannot be written down".to_owned(), for_good: true });
         };
@@ -204,6 +254,7 @@ impl<C: Dispatch + Clone + 'static> Round<'_, C> {
             SendError::Submit(SubmitError::Chain(error)) => return Err(error.into()),
             SendError::Sign(error) => Attempt::Hold(error.to_string()),
             SendError::TooLarge => Attempt::TooLarge,
+            SendError::Submit(SubmitError::NoTable { why }) => Attempt::NoTable(why),
             SendError::Expired => Attempt::Hold(error.to_string()),
             SendError::Submit(SubmitError::Refused { error, logs }) if error.is_refusal() => {
                 Attempt::Refused(landing::refused(group, &logs, error.name()))
@@ -213,6 +264,16 @@ impl<C: Dispatch + Clone + 'static> Round<'_, C> {
             }
             SendError::Submit(SubmitError::Refused { error, .. }) if error.name() == "Paused" => {
                 Attempt::Hold(error.to_string())
+            }
+            SendError::Submit(SubmitError::Refused { error, .. })
+                if ["UnknownOracle", "OracleNotValid"].contains(&error.name())
+                    && group.first().is_some_and(|due| due.signed.is_none()) =>
+            {
+                let key = self.outbox.oracle.key();
+                Attempt::KeyRefused(format!(
+                    "{}: {error}; register {key} with `rebate platform add-oracle`, or set another key",
+                    error.name()
+                ))
             }
             SendError::Submit(error) => {
                 let funds = self.outbox.funds().await?;

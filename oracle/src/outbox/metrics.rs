@@ -11,12 +11,14 @@ pub struct Metrics {
     pub sent: IntGauge,
     /// Records that need an operator.
     pub dead: IntGauge,
-    /// For how long the oldest record that is not through has been waiting, in seconds.
-    pub oldest_seconds: IntGauge,
     /// Records that came over a minute ago and are not through: an alert where it is not 0.
     pub overdue: IntGauge,
     /// 1 while nothing is sent: the node is away, the payer has no funds, the platform is paused or the signer does not sign.
     pub held: IntGauge,
+    /// 1 while the program does not take the oracle's key: records wait for another one, or for it to be registered; an alert.
+    pub key_refused: IntGauge,
+    /// 1 while transactions name accounts by the platform's lookup table, so that more records fit into one.
+    pub lookup_table: IntGauge,
     /// What the payer has, in lamports.
     pub payer_lamports: IntGauge,
     /// Transactions sent for the first time.
@@ -53,9 +55,13 @@ impl Metrics {
             queued: gauge("outbox_queued", "Records that wait for the chain")?,
             sent: gauge("outbox_sent", "Records whose transaction may land")?,
             dead: gauge("outbox_dead", "Records that need an operator")?,
-            oldest_seconds: gauge("outbox_oldest_seconds", "Age of the oldest record that is not through")?,
             overdue: gauge("outbox_overdue", "Records stored over a minute ago and not through; alert above 0")?,
             held: gauge("outbox_held", "1 while nothing can be sent; the log says why")?,
+            key_refused: gauge(
+                "outbox_key_refused",
+                "1 while the program does not take the oracle's key; register it or set another; alert above 0",
+            )?,
+            lookup_table: gauge("outbox_lookup_table", "1 while transactions name accounts by a lookup table")?,
             payer_lamports: gauge("payer_lamports", "What the payer of fees has")?,
             transactions: counter("transactions", "Transactions sent for the first time")?,
             resent: counter("transactions_resent", "Transactions sent again")?,

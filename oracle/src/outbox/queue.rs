@@ -114,6 +114,58 @@ pub async fn due(pool: &PgPool, platform: &Pubkey, wanted: Wanted<'_>) -> sqlx::
     Ok(due.collect())
 }
 
+/// What comes right behind users' first payments that are due, of each user at most `most` records with the first, in order: only
+/// fresh payments that we sign, up to whatever is not one.
+///
+/// # Errors
+/// What Postgres said.
+pub async fn following(
+    pool: &PgPool,
+    platform: &Pubkey,
+    firsts: &[(i64, Vec<u8>)],
+    most: i64,
+) -> sqlx::Result<Vec<Due>> {
+    let (ids, subjects): (Vec<i64>, Vec<Vec<u8>>) = firsts.iter().cloned().unzip();
+    let rows = sqlx::query!(
+        r#"SELECT first.id AS "first!", own.id AS "id!", own.record AS "record!", own.is_fresh AS "is_fresh!", own.age AS "age!"
+           FROM unnest($2::bigint[], $3::bytea[]) AS first (id, subject)
+           CROSS JOIN LATERAL (
+               SELECT id, record,
+                   kind = 1 AND state = 1 AND attempts = 0 AND not_before IS NULL AND signed_key IS NULL AS is_fresh,
+                   (extract(epoch FROM now() - received_at) * 1000)::bigint AS age
+               FROM records
+               WHERE platform = $1 AND records.subject = first.subject AND state IN (1, 2)
+               ORDER BY records.id LIMIT $4
+           ) AS own
+           ORDER BY first.id, own.id"#,
+        platform.as_ref(),
+        &ids,
+        &subjects as &[Vec<u8>],
+        most,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut following = Vec::new();
+    // Whose row may be followed: the first itself, then each fresh one behind it.
+    let mut unbroken = None;
+    for row in rows {
+        if row.id == row.first {
+            unbroken = Some(row.first);
+        } else if unbroken == Some(row.first) && row.is_fresh {
+            following.push(Due {
+                id: row.id,
+                bytes: row.record,
+                signed: None,
+                attempts: 0,
+                age: Duration::from_millis(u64::try_from(row.age).unwrap_or_default()),
+            });
+        } else {
+            unbroken = None;
+        }
+    }
+    Ok(following)
+}
+
 /// Writes down what is about to be sent, and hands back what was: what another process took meanwhile stays with it.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
 //! What one process knows while it has the lock, and what it does again and again: take what is due, write it down, send it.
 
 use super::{
-    Options, Outbox, OutboxError,
-    making::Attempt,
+    Options, Outbox, OutboxError, grouping,
+    making::{Attempt, Made},
     queue::{self, Due, Fate, Submission},
     record::Record,
     refunds::{Proof, ProveError, Prover},
     sender::Sender,
+    table::Keeper,
 };
 use futures_util::future::join_all;
 use rebate_client::{chain::Dispatch, plan::Plan};
@@ -37,6 +38,7 @@ pub(super) struct Round<'a, C> {
     pub(super) plan: Plan,
     pub(super) sender: Sender<C>,
     pub(super) prover: Prover<C>,
+    pub(super) keeper: Keeper<C>,
     pub(super) flights: Vec<Flight>,
     /// Refunds whose orders are being proved.
     pub(super) proofs: JoinSet<(i64, i32, Result<Proof, ProveError>)>,
@@ -59,6 +61,8 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
         let payer = Arc::clone(&outbox.payer);
         let sender = Sender::new(outbox.chain.clone(), payer, fees, contended, look, resend);
         let prover = Prover::new(outbox.pool.clone(), outbox.chain.clone(), sender.clone(), addresses);
+        let (pool, metrics) = (outbox.pool.clone(), outbox.metrics.clone());
+        let keeper = Keeper::new(pool, outbox.chain.clone(), sender.clone(), addresses, &outbox.options, metrics);
         let mut flights = Vec::new();
         for submission in queue::open(&outbox.pool, &outbox.platform).await? {
             let transaction = wincode::deserialize(&submission.transaction)
@@ -72,6 +76,7 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
             plan,
             sender,
             prover,
+            keeper,
             flights,
             proofs: JoinSet::new(),
             proving: Vec::new(),
@@ -89,6 +94,7 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
         let outbox = self.outbox;
         let Outbox { chain, pool, options, metrics, .. } = outbox;
         self.collect_proofs().await?;
+        self.keeper.tend();
         self.is_gathering = false;
         if self.held_until.is_some_and(|until| Instant::now() < until) {
             return Ok(false);
@@ -110,23 +116,44 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
             return Ok(false);
         }
         let is_all = due.len() < most;
-        let mut groups = self.groups(due, is_all);
+        let mut groups = self.groups(due, is_all).await?;
         if groups.is_empty() {
             return Ok(false);
         }
-        let lifetime = chain.lifetime().await?;
         let (mut made, mut fates) = (Vec::new(), Vec::new());
         let mut refreshed = false;
         while !groups.is_empty() && made.len() < room {
             let some = groups.drain(..groups.len().min(room.saturating_sub(made.len()))).collect();
             let mut is_outdated = false;
             let mut hold = None;
-            for (mut group, attempt) in self.attempts(some, &lifetime).await? {
+            let Made { attempts, left } = self.attempts(some).await?;
+            for group in self.shared(left) {
+                groups.push_front(group);
+            }
+            for (mut group, attempt) in attempts {
                 match attempt {
-                    Attempt::Ready(flight) => made.push(*flight),
-                    Attempt::Refused(words) => {
+                    Attempt::Ready(flight) => {
+                        metrics.key_refused.set(0);
+                        made.push(*flight);
+                    }
+                    Attempt::Refused(mut words) => {
+                        // Who has two in here is told of the second once the first is through.
+                        let mut firsts = grouping::firsts(&group).into_iter();
+                        words.retain(|_| firsts.next() == Some(true));
+                        group.retain(|due| words.iter().any(|(id, _)| *id == due.id));
                         // The word on records that were not sent: where one is said to be recorded, it was before.
                         fates.extend(self.fates(&group, words, None).await?);
+                    }
+                    Attempt::NoTable(why) => {
+                        self.keeper.lost(&why);
+                        groups.push_front(group);
+                    }
+                    Attempt::KeyRefused(why) => {
+                        if metrics.key_refused.get() == 0 {
+                            tracing::error!(why, "the program does not take the oracle's key");
+                        }
+                        metrics.key_refused.set(1);
+                        fates.extend(group.iter().map(|due| (due.id, outbox.without_key(due, &why))));
                     }
                     Attempt::Outdated(_) if !refreshed => {
                         is_outdated = true;
@@ -134,8 +161,11 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
                     }
                     Attempt::TooLarge | Attempt::Outdated(_) | Attempt::Spoiled { .. } if group.len() > 1 => {
                         // One that spoils it must not keep the others: halves, down to single ones.
-                        let second = group.split_off(group.len() / 2);
-                        groups.push_front(second);
+                        let half = group.len() / 2;
+                        let second = grouping::cut(&mut group, half);
+                        if !second.is_empty() {
+                            groups.push_front(second);
+                        }
                         groups.push_front(group);
                     }
                     Attempt::TooLarge => {
@@ -204,28 +234,37 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
 
     /// What goes into one transaction each: payments together, everything else by itself. Payments too few for a whole
     /// transaction wait a little for others.
-    pub(super) fn groups(&mut self, due: Vec<Due>, is_all: bool) -> VecDeque<Vec<Due>> {
-        let Options { batch, gather, .. } = self.outbox.options;
-        let (mut groups, mut payments) = (VecDeque::new(), Vec::new());
+    async fn groups(&mut self, due: Vec<Due>, is_all: bool) -> Result<VecDeque<Vec<Due>>, OutboxError> {
+        let Outbox { pool, platform, options, .. } = self.outbox;
+        let (mut groups, mut payments) = (Vec::new(), Vec::new());
         for due in due {
             match due.bytes.first() {
                 // One that failed with others before goes by itself: what it fails of is then its own.
                 Some(1) if due.signed.is_none() && due.attempts < ALONE => payments.push(due),
                 Some(2) if !self.proved.contains_key(&due.id) => self.prove(due),
-                _ => groups.push_back(vec![due]),
+                _ => groups.push(vec![due]),
             }
         }
-        let batch = batch.clamp(1, 255);
-        while !payments.is_empty() {
-            let rest = payments.split_off(payments.len().min(batch));
-            let is_fresh = |due: &Due| due.age < gather && due.attempts == 0;
-            if is_all && rest.is_empty() && payments.len() < batch && payments.iter().all(is_fresh) {
-                self.is_gathering = true;
-                break;
-            }
-            groups.push_back(std::mem::replace(&mut payments, rest));
+        let batch = options.batch.clamp(1, 255);
+        if batch > 1 {
+            let firsts: Vec<_> =
+                payments.iter().filter_map(|due| Some((due.id, grouping::user(due)?.0.to_vec()))).collect();
+            let most = i64::try_from(batch).unwrap_or(i64::MAX);
+            payments.extend(queue::following(pool, platform, &firsts, most).await?);
         }
-        groups
+        let is_fresh = |due: &Due| due.age < options.gather && due.attempts == 0;
+        if is_all && payments.len() < batch && !payments.is_empty() && payments.iter().all(is_fresh) {
+            self.is_gathering = true;
+        } else {
+            groups.extend(self.shared(payments));
+        }
+        Ok(groups.into())
+    }
+
+    /// Payments that are to share transactions.
+    fn shared(&self, payments: Vec<Due>) -> Vec<Vec<Due>> {
+        let batch = self.outbox.options.batch.clamp(1, 255);
+        grouping::groups(grouping::by_user(payments), batch, |order, at| self.plan.shard_of(order, at))
     }
 
     /// Begins to prove the order of a refund, unless enough are.

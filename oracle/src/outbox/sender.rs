@@ -7,11 +7,15 @@ use crate::{
 use rebate_client::{
     Pubkey,
     chain::{ChainError, Dispatch, Ended, Lifetime, SubmitError},
+    lookup::{self, LookupTable},
     recorder::LEGACY_TRANSACTION,
 };
 use solana_compute_budget_interface::ComputeBudgetInstruction;
-use solana_message::{Message, VersionedMessage};
-use solana_program::{hash::Hash, instruction::Instruction};
+use solana_message::VersionedMessage;
+use solana_program::{
+    hash::Hash,
+    instruction::{AccountMeta, Instruction},
+};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use std::{sync::Arc, time::Duration};
@@ -93,10 +97,10 @@ impl<C: Dispatch> Sender<C> {
     ///
     /// Transactions of version 1 would have room for three times as many payments; with validator 4.2.2 none of more than 1,232
     /// bytes landed.
-    pub fn fits(&self, instructions: &[Instruction]) -> bool {
-        let message = self.message(instructions, MOST_UNITS, 1, Hash::default());
+    pub fn fits(&self, instructions: &[Instruction], table: Option<&LookupTable>) -> bool {
+        let message = self.message(instructions, MOST_UNITS, 1, Hash::default(), table);
         // One signature behind a length of one byte.
-        message.serialize().len().saturating_add(65) <= LEGACY_TRANSACTION
+        message.is_some_and(|message| message.serialize().len().saturating_add(65) <= LEGACY_TRANSACTION)
     }
 
     async fn price(&self) -> Result<u64, ChainError> {
@@ -110,16 +114,38 @@ impl<C: Dispatch> Sender<C> {
     }
 
     /// The message with a budget of `units`, each paid for with `price` millionths of a lamport.
-    fn message(&self, instructions: &[Instruction], units: u32, price: u64, hash: Hash) -> VersionedMessage {
+    fn message(
+        &self,
+        instructions: &[Instruction],
+        units: u32,
+        price: u64,
+        hash: Hash,
+        table: Option<&LookupTable>,
+    ) -> Option<VersionedMessage> {
         let mut all = vec![ComputeBudgetInstruction::set_compute_unit_limit(units)];
         if price > 0 {
             all.push(ComputeBudgetInstruction::set_compute_unit_price(price));
         }
         all.extend_from_slice(instructions);
-        VersionedMessage::Legacy(Message::new_with_blockhash(&all, Some(&self.payer.key()), &hash))
+        lookup::message(&self.payer.key(), &all, hash, table)
     }
 
-    /// A signed transaction that succeeds as things are now, and what it would log.
+    /// Tries a transaction of version 0 that names everything in `table` and does nothing. Nothing is sent.
+    ///
+    /// # Errors
+    /// Why no transaction may name it now.
+    pub async fn try_table(&self, table: &LookupTable) -> Result<(), SubmitError> {
+        let mut nothing = ComputeBudgetInstruction::set_compute_unit_limit(MOST_UNITS);
+        nothing.accounts = table.addresses().iter().map(|address| AccountMeta::new_readonly(*address, false)).collect();
+        let hash = self.chain.lifetime().await?.hash;
+        let Some(message) = lookup::message(&self.payer.key(), &[nothing], hash, Some(table)) else {
+            return Err(SubmitError::Unbuildable("the table holds too many accounts".to_owned()));
+        };
+        let unsigned = VersionedTransaction { signatures: vec![Signature::default()], message };
+        self.chain.simulate(&unsigned).await?.ended
+    }
+
+    /// A signed transaction that succeeds as things are now, and what it would log. With a table, it is one of version 0.
     ///
     /// # Errors
     /// [`SendError`]; it was not sent.
@@ -127,16 +153,17 @@ impl<C: Dispatch> Sender<C> {
         &self,
         instructions: &[Instruction],
         lifetime: &Lifetime,
+        table: Option<&LookupTable>,
     ) -> Result<(Made, Vec<String>), SendError> {
         let price = self.price().await?;
-        let unsigned = VersionedTransaction {
-            signatures: vec![Signature::default()],
-            message: self.message(instructions, MOST_UNITS, price, lifetime.hash),
+        let with = |units| {
+            let message = self.message(instructions, units, price, lifetime.hash, table);
+            message.ok_or(SendError::TooLarge)
         };
+        let unsigned = VersionedTransaction { signatures: vec![Signature::default()], message: with(MOST_UNITS)? };
         let simulated = self.chain.simulate(&unsigned).await?;
         simulated.ended?;
-        let units = limit(simulated.units);
-        let message = self.message(instructions, units, price, lifetime.hash);
+        let message = with(limit(simulated.units))?;
         let signature = self.payer.sign(&message.serialize()).await?;
         let transaction = VersionedTransaction { signatures: vec![signature], message };
         Ok((Made { signature, transaction, last_block_height: lifetime.last_block_height }, simulated.logs))
@@ -149,7 +176,7 @@ impl<C: Dispatch> Sender<C> {
     /// [`SendError`].
     pub async fn deliver(&self, instructions: &[Instruction]) -> Result<Ended, SendError> {
         let lifetime = self.chain.lifetime().await?;
-        let (made, _) = self.make(instructions, &lifetime).await?;
+        let (made, _) = self.make(instructions, &lifetime, None).await?;
         self.chain.send(&made.transaction).await?;
         let mut sent = Instant::now();
         loop {

@@ -40,6 +40,9 @@ pub struct OutboxSettings {
     /// How often a record is tried before it needs an operator.
     #[serde(default = "attempts")]
     pub attempts: u32,
+    /// Whether transactions name what every record needs by a lookup table, whose rent the payer pays once.
+    #[serde(default = "lookup_table")]
+    pub lookup_table: bool,
     /// Which of the recent priority fees is paid, in percent from the lowest.
     #[serde(default = "percentile")]
     pub fee_percentile: u8,
@@ -83,6 +86,9 @@ fn under_way() -> usize {
 }
 fn attempts() -> u32 {
     Options::default().attempts
+}
+fn lookup_table() -> bool {
+    Options::default().lookup_table
 }
 fn percentile() -> u8 {
     FeePolicy::default().percentile
@@ -152,6 +158,7 @@ impl OutboxSettings {
             gather: Duration::from_millis(self.gather_ms),
             under_way: self.under_way,
             attempts: self.attempts,
+            lookup_table: self.lookup_table,
             fees,
             ..Options::default()
         };

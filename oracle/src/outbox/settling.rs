@@ -34,6 +34,15 @@ impl<C: Dispatch + Clone + 'static> Outbox<C> {
         }
     }
 
+    /// What becomes of a record while the program does not take the key that it is to be signed with.
+    pub(super) fn without_key(&self, due: &Due, why: &str) -> Fate {
+        match due.age < self.options.key_patience {
+            // Nothing of that is the record's fault.
+            true => Fate::Again { reason: why.to_owned(), pause: self.options.hold.saturating_mul(15), counts: false },
+            false => Fate::Dead(why.to_owned()),
+        }
+    }
+
     pub(super) fn count(&self, fates: &[(i64, Fate)]) {
         for (id, fate) in fates {
             match fate {

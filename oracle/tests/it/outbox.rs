@@ -5,4 +5,5 @@ mod chaos;
 mod reconcile;
 mod remote_signer;
 mod signers;
+mod tables;
 mod validator;

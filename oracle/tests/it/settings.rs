@@ -20,7 +20,8 @@ fn the_example_is_read_and_its_limits_are_the_defaults() {
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
     assert_eq!(settings.keep_notices, without("keep_notices").keep_notices);
     let outbox = |settings: &Settings| settings.outbox.clone().map(|outbox| format!("{outbox:?}"));
-    let defaults = ["batch = 4", "gather_ms", "under_way", "attempts", "fee_percentile", "fee_least", "fee_most"];
+    let defaults =
+        ["batch = 8", "gather_ms", "under_way", "attempts", "lookup_table", "fee_percentile", "fee_least", "fee_most"];
     for default in defaults {
         assert_eq!(outbox(&settings), outbox(&without(default)), "{default}");
     }

@@ -1,9 +1,11 @@
-//! Random platforms with random histories, on the chain and in the simulator: every outcome is the same.
+//! Random platforms with random histories, on the chain and in the simulator: every outcome is the same. The
+//! back-test of the rules that were in force comes to what was granted.
 //!
 //! A scenario is made of one number. A failing one says which, and `REBATE_SCENARIO=<number>` plays it again.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
+mod backtested;
 mod pair;
 mod scenario;
 
@@ -32,6 +34,9 @@ fn play(from: u64) -> Seen {
         }
         if let Err(difference) = pair.compare_state() {
             panic!("scenario {number}, at the end: {difference}\nreplay it with REBATE_SCENARIO={number}");
+        }
+        if let Err(difference) = pair.backtest() {
+            panic!("scenario {number}, back-tested: {difference}\nreplay it with REBATE_SCENARIO={number}");
         }
     }
     seen

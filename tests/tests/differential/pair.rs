@@ -218,6 +218,11 @@ impl Pair {
         news.into_iter().map(|emitted| emitted.event).collect::<Vec<_>>().into_iter()
     }
 
+    /// Every event since the platform was created.
+    pub fn history(&self) -> Vec<Event> {
+        self.platform.events_of()
+    }
+
     fn skip(&mut self) {
         let _seen = self.news();
     }

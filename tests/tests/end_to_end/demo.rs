@@ -318,7 +318,7 @@ async fn it_stays_up_until_it_is_told_to_stop_and_then_leaves_nothing() {
         let oracle = out.lines().find_map(|line| line.trim().strip_prefix("oracle ")).unwrap().trim();
         let oracle = Api::new(oracle.strip_suffix("/openapi.json").unwrap());
         assert_eq!(oracle.get("/openapi.json").await["info"]["title"], "Rebate oracle");
-        assert_eq!(demo.left.databases().await.len(), 2, "the demo's databases have other names than this test thinks");
+        assert_eq!(demo.left.databases().await.len(), 3, "the demo's databases have other names than this test thinks");
 
         demo.process.signal(signal);
         let (ended, left) = demo.ended().await;

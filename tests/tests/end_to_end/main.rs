@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by any panic")]
 
 mod api;
+mod backtest;
+mod console;
 mod deadline;
 mod demo;
+mod examples;
 mod fanout;
 mod ledger;
 mod mismatch;
@@ -12,6 +15,7 @@ mod network;
 mod postgres_restart;
 mod process;
 mod proof;
+mod schemathesis;
 mod services;
 mod unreachable;
 mod validator_address;

@@ -1,6 +1,6 @@
 //! A validator with a platform on it.
 
-use rebate_cli::{cast::Cast, rule_file::RuleFile};
+use rebate_cli::cast::Cast;
 use rebate_client::{
     account::{Journal, UserState},
     address::{Addresses, PROGRAM},
@@ -13,6 +13,7 @@ use rebate_core::{
     units::{Amount, OrderHash, Timestamp, UserKey},
 };
 use rebate_local::validator::LocalValidator;
+use rebate_rulefile::RuleFile;
 use rebate_tests::artifacts;
 use solana_keypair::Keypair;
 use std::sync::{Arc, Mutex};

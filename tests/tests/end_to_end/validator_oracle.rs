@@ -5,6 +5,7 @@ use crate::{
     ledger::Ledger,
     network::{EVENTS_BEFORE, Network},
     process::Process,
+    services,
 };
 use rebate_client::event::Event;
 use rebate_core::units::OrderHash;
@@ -283,4 +284,56 @@ async fn an_oracle_killed_again_and_again_brings_every_order_onto_the_chain_once
     compared.assert_success();
     let all = format!("{PAYMENTS} orders exported, {PAYMENTS} recorded on chain as stored");
     assert!(compared.out.contains(&all), "{compared:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_name_accounts_by_a_lookup_table_are_indexed_and_verified_like_others() {
+    let network = Network::start().await;
+    let oracle = Oracle::new(&network).await;
+    let index = TestDatabase::new().await.unwrap();
+    let _indexer = services::indexer(&network, &index);
+    let process = oracle.start().await;
+    let (client, base) = (Client::new(), oracle.base.borrow().clone());
+    until("there is a lookup table", async || {
+        let metrics = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
+        match metrics.lines().any(|line| line == "rebate_oracle_outbox_lookup_table 1") {
+            true => Ok(()),
+            false => Err(process.err()),
+        }
+    })
+    .await;
+    let mut notices = JoinSet::new();
+    for at in 0..12 {
+        let notice = json!({ "event": format!("event {at}"), "kind": "payment", "order": format!("T{at}"), "product": 1,
+            "user": format!("u{at}"), "amount": 1_000, "currency": "CNY", "paid_at": network.began.0 });
+        let (client, base) = (client.clone(), oracle.base.subscribe());
+        notices.spawn(async move { notify(&client, &base, &notice).await });
+    }
+    notices.join_all().await;
+    until("every record is recorded", async || match oracle.count("records WHERE state <> 3").await {
+        0 => Ok(()),
+        open => Err(format!("{open} are not, and it said:\n{}", process.err())),
+    })
+    .await;
+    // Every one is on chain by a transaction of version 0.
+    let signatures: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT DISTINCT signature FROM records").fetch_all(oracle.database.pool()).await.unwrap();
+    for signature in signatures {
+        let signature = bs58::encode(signature).into_string();
+        let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": "getTransaction", "params": [signature,
+            { "encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0 }] });
+        let shown: Value = client.post(&oracle.rpc).json(&asked).send().await.unwrap().json().await.unwrap();
+        assert_eq!(shown["result"]["version"], 0, "{shown}");
+        assert_eq!(shown["result"]["meta"]["loadedAddresses"]["writable"].as_array().map(Vec::len), Some(3), "{shown}");
+    }
+    // Who recomputes everything from the node finds every signature and grant right, and the index the same.
+    let platform = network.addresses.platform.to_string();
+    let said = until("the indexer has all of it", async || {
+        let verify = ["verify", "--rpc", &oracle.rpc, "--platform", &platform, "--all", "--database", &index.url()];
+        let verified = Process::start("rebate", verify).ended().await;
+        verified.assert_success();
+        if verified.out.contains("behind") { Err(verified.out) } else { Ok(verified.out) }
+    })
+    .await;
+    assert!(said.contains("is right"), "{said}");
 }

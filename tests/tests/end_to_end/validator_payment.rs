@@ -39,7 +39,8 @@ async fn a_signed_payment_becomes_a_balance_an_entry_and_an_order_that_anybody_c
     let outcome = |rule: u16, name: &str, amount: &str, before: &str, after: &str| {
         json!({
             "rule": rule, "version": 1, "rule_name": name, "reason": "Granted", "clause": null, "failing": null,
-            "asset": 1, "asset_name": "coins", "amount": amount, "before": before, "after": after,
+            "text": format!("granted: {amount} coins by ‘{name}’"), "asset": 1, "asset_name": "coins",
+            "amount": amount, "before": before, "after": after,
         })
     };
     let granted =

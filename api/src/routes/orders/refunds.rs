@@ -1,7 +1,8 @@
 //! Refunds of orders.
 
-use super::outcomes::{self, Outcome};
+use super::outcomes::{self, Outcome, Wanted};
 use crate::{
+    book::Book,
     problem::Problem,
     snapshot::Snapshot,
     transaction::Transaction,
@@ -65,6 +66,13 @@ struct Row {
     block_time: Option<Instant>,
 }
 
+impl Row {
+    fn wanted(&self) -> Wanted {
+        let Self { journal_index, month, paid_at, .. } = *self;
+        Wanted { journal_index, month, paid_at: paid_at.0.unix_timestamp() }
+    }
+}
+
 /// The refunds of a platform in order, narrowed down.
 macro_rules! refunds {
     ($narrowed:literal, $($argument:expr),+ $(,)?) => {
@@ -94,6 +102,7 @@ macro_rules! refunds {
 pub(super) async fn of_payments(
     snapshot: &mut Snapshot,
     platform: Address,
+    book: &Book,
     indices: &[i64],
     cluster: &Cluster,
 ) -> Result<HashMap<i64, Vec<Refund>>, Problem> {
@@ -101,7 +110,7 @@ pub(super) async fn of_payments(
         .fetch_all(snapshot.connection())
         .await?;
     let mut refunds: HashMap<i64, Vec<Refund>> = HashMap::new();
-    for (payment, refund) in complete(snapshot, platform, rows, cluster).await? {
+    for (payment, refund) in complete(snapshot, platform, book, rows, cluster).await? {
         refunds.entry(payment).or_default().push(refund);
     }
     Ok(refunds)
@@ -111,13 +120,14 @@ pub(super) async fn of_payments(
 pub(super) async fn under(
     snapshot: &mut Snapshot,
     platform: Address,
+    book: &Book,
     order: Hash,
     cluster: &Cluster,
 ) -> Result<Vec<Refund>, Problem> {
     let rows = refunds!("f.order_hash = $2 ORDER BY f.journal_index LIMIT 100", &platform.0, &order.0)
         .fetch_all(snapshot.connection())
         .await?;
-    let refunds = complete(snapshot, platform, rows, cluster).await?;
+    let refunds = complete(snapshot, platform, book, rows, cluster).await?;
     Ok(refunds.into_iter().map(|(_, refund)| refund).collect())
 }
 
@@ -125,12 +135,12 @@ pub(super) async fn under(
 async fn complete(
     snapshot: &mut Snapshot,
     platform: Address,
+    book: &Book,
     rows: Vec<Row>,
     cluster: &Cluster,
 ) -> Result<Vec<(i64, Refund)>, Problem> {
-    let indices: Vec<i64> = rows.iter().map(|row| row.journal_index).collect();
-    let months: Vec<Date> = rows.iter().map(|row| row.month).collect();
-    let mut outcomes = outcomes::of(snapshot, platform, &indices, &months).await?;
+    let wanted: Vec<Wanted> = rows.iter().map(Row::wanted).collect();
+    let mut outcomes = outcomes::of(snapshot, platform, book, &wanted).await?;
     let as_of = snapshot.as_of();
     Ok(rows
         .into_iter()

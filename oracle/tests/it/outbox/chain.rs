@@ -44,6 +44,8 @@ pub struct FaultyChain {
     /// Nothing goes wrong any more.
     pub calm: Arc<AtomicBool>,
     pub blows: Arc<Blows>,
+    /// An account that is not there.
+    pub hidden: Option<Pubkey>,
 }
 
 fn gone() -> ChainError {
@@ -61,6 +63,7 @@ impl FaultyChain {
             away: Arc::default(),
             calm: Arc::default(),
             blows: Arc::default(),
+            hidden: None,
         }
     }
 
@@ -101,7 +104,11 @@ impl FaultyChain {
 #[async_trait]
 impl ReadAccounts for FaultyChain {
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<AccountsAt, ChainError> {
-        self.through(self.inner.accounts(addresses)).await
+        let mut found = self.through(self.inner.accounts(addresses)).await?;
+        for (address, account) in addresses.iter().zip(&mut found.accounts) {
+            account.take_if(|_| Some(*address) == self.hidden);
+        }
+        Ok(found)
     }
 
     async fn genesis_hash(&self) -> Result<Hash, ChainError> {

@@ -34,7 +34,7 @@ use rebate_tests::{
 };
 use solana_keypair::Keypair;
 use solana_signer::Signer;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use std::{
     collections::HashMap,
     env,
@@ -120,6 +120,8 @@ impl Plan {
             longest_pause: Duration::from_millis(20),
             hold: Duration::from_millis(10),
             least_funds: 100_000_000,
+            // What a revoked key keeps waiting ends with the round.
+            key_patience: Duration::from_millis(500),
             ..Options::default()
         }
     }
@@ -215,7 +217,7 @@ pub fn encoded(record: &Record) -> Vec<u8> {
     bytes
 }
 
-pub async fn insert(pool: &PgPool, platform: &Pubkey, number: &str, record: &Record) {
+pub async fn insert(database: impl PgExecutor<'_>, platform: &Pubkey, number: &str, record: &Record) {
     let bytes = encoded(record);
     sqlx::query(
         "INSERT INTO records (platform, kind, number, order_hash, record, provider) VALUES ($1, $2, $3, $4, $5, 'test')",
@@ -225,7 +227,7 @@ pub async fn insert(pool: &PgPool, platform: &Pubkey, number: &str, record: &Rec
     .bind(number)
     .bind(OrderHash::of(number).0.as_slice())
     .bind(&bytes)
-    .execute(pool)
+    .execute(database)
     .await
     .unwrap();
 }
@@ -325,10 +327,12 @@ async fn play(world: &World, database: &TestDatabase, seed: u64, tally: &Arc<Tal
                     let retire = instruction::retire_oracle_key(&admin.pubkey(), &addresses, &oracle, Timestamp(NOON));
                     chain.execute(&[retire], &[&admin]).unwrap();
                 }
-                if begun.elapsed() >= STORM {
+                // Once it is calm, also a machine that is busy otherwise sends a transaction while it can land.
+                let is_calm = begun.elapsed() >= STORM;
+                if is_calm {
                     calm.store(true, Ordering::SeqCst);
                 }
-                sleep(Duration::from_millis(2)).await;
+                sleep(Duration::from_millis(if is_calm { 20 } else { 2 })).await;
             }
         }
     };

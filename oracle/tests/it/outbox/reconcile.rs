@@ -24,6 +24,8 @@ async fn run(platform: &TestPlatform, database: &TestDatabase, oracle: &Keypair)
         look: Duration::from_millis(2),
         poll: Duration::from_millis(5),
         gather: Duration::ZERO,
+        // A wrong key is not waited for.
+        key_patience: Duration::ZERO,
         shortest_pause: Duration::from_millis(1),
         ..Options::default()
     };

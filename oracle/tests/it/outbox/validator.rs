@@ -1,6 +1,9 @@
 //! The outbox on a real validator.
 
-use super::chaos::{encoded, insert};
+use super::{
+    chaos::{encoded, insert},
+    tables::{Process, pay},
+};
 use prometheus::Registry;
 use rebate_client::{
     address::{Addresses, PROGRAM},
@@ -261,4 +264,78 @@ async fn on_a_validator_neither_memory_nor_what_is_under_way_grows_with_the_orde
     let recorded: i64 =
         sqlx::query_scalar("SELECT count(*) FROM records WHERE state = 3").fetch_one(pool).await.unwrap();
     assert_eq!(recorded, i64::try_from(ROUNDS * ORDERS).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_validator_a_lookup_table_lets_more_payments_into_a_transaction_and_each_is_granted_once() {
+    const USERS: usize = 40;
+    let Stage { validator, chain, addresses, payer, oracle, _folder } = Stage::set().await;
+    let (database, at) = (TestDatabase::of_oracle().await.unwrap(), addresses.platform);
+    let pool = database.pool();
+    let wave = |wave: &str, now| -> Vec<_> {
+        let paid = |at: usize| {
+            let number = format!("{wave}-{at}");
+            let payment = Payment {
+                order: OrderHash::of(&number),
+                user: platform_id::unkeyed_user(&format!("user {at}")),
+                amount: Amount(1_000),
+                paid_at: Timestamp(now),
+                ..Payment::default()
+            };
+            (number, Record::Payment(payment))
+        };
+        (0..USERS).map(paid).collect()
+    };
+    let start = |lookup_table| {
+        let chain = RpcChain::new(&validator.rpc_url(), Commitment::Confirmed);
+        Process::start(pool, chain, at, [&oracle, &payer], Options { lookup_table, ..Options::default() })
+    };
+    let now = chain.now().await.unwrap();
+    let without = start(false);
+    let mut all = wave("opening", now);
+    pay(pool, &at, &without, &all).await;
+    let legacy = wave("legacy", now);
+    let by_legacy = pay(pool, &at, &without, &legacy).await;
+    without.end().await;
+    let with = start(true);
+    with.has_table(|| {}).await;
+    let version_0 = wave("version-0", now);
+    let by_version_0 = pay(pool, &at, &with, &version_0).await;
+    with.end().await;
+    // Found again, and one that is none is replaced.
+    let known = || async { sqlx::query_scalar("SELECT address FROM lookup_tables").fetch_one(pool).await.unwrap() };
+    let first: Vec<u8> = known().await;
+    let again = start(true);
+    again.has_table(|| {}).await;
+    again.end().await;
+    assert_eq!(first, known().await);
+    sqlx::query("UPDATE lookup_tables SET address = $1").bind(at.as_ref()).execute(pool).await.unwrap();
+    let anew = start(true);
+    anew.has_table(|| {}).await;
+    let last = wave("last", now);
+    pay(pool, &at, &anew, &last).await;
+    anew.end().await;
+    let second: Vec<u8> = known().await;
+    assert!(second != first && second != at.as_ref());
+
+    for more in [legacy, version_0, last] {
+        all.extend(more);
+    }
+    let (mut events, mut before) = (Vec::new(), None);
+    loop {
+        // A transaction that names the journal by the table is found by it all the same.
+        let page = chain.mentions(&addresses.journal, before.as_ref()).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.signature);
+        for mention in page.iter().filter(|mention| !mention.failed) {
+            let transaction = chain.transaction(&mention.signature).await.unwrap().unwrap();
+            events.extend(transaction.events().unwrap());
+        }
+    }
+    for (number, record) in &all {
+        let times = events.iter().filter(|emitted| record.is_recorded_by(&emitted.event)).count();
+        assert_eq!(times, 1, "{number} is on chain {times} times");
+    }
+    println!("{USERS} payments: {by_legacy} legacy transactions, {by_version_0} of version 0");
+    assert!(by_version_0 < by_legacy, "{by_version_0} of version 0, {by_legacy} legacy ones");
 }
