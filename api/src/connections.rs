@@ -63,13 +63,11 @@ pub struct Bounds {
     pub connections: usize,
     /// How long a request's head may take to come, and how long a connection may wait for the next request.
     pub head: Duration,
-    /// How long a client may take no byte of its answer.
-    pub write: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 16_384, head: Duration::from_secs(20), write: Duration::from_secs(30) }
+        Self { connections: 16_384, head: Duration::from_secs(20) }
     }
 }
 
@@ -95,8 +93,15 @@ pub fn room_for(wanted: usize) -> usize {
     wanted.min(room)
 }
 
-/// Answers on `listener` until `token` is cancelled, and returns when what was under way then is finished.
-pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds, token: CancellationToken) {
+/// Answers on `listener` until `token` is cancelled, and returns when what was under way then is finished. Whoever takes nothing
+/// of what is sent for as long as `patience` is cut off: what is not taken fills this server's memory.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    patience: Duration,
+    token: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(bounds.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let connections = TaskTracker::new();
@@ -118,7 +123,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
         };
         match Arc::clone(&room).try_acquire_owned() {
             Ok(permit) => {
-                connections.spawn(answer(stream, peer, router.clone(), bounds, token.clone(), permit));
+                connections.spawn(answer(stream, peer, router.clone(), bounds, patience, token.clone(), permit));
             }
             Err(_) => {
                 // Where many are told already, the others just find the connection closed.
@@ -145,13 +150,14 @@ async fn answer(
     peer: SocketAddr,
     router: Router,
     bounds: Bounds,
+    patience: Duration,
     token: CancellationToken,
     _permit: OwnedSemaphorePermit,
 ) {
     // Answers are written whole.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(bounds.write));
+    stream.set_write_timeout(Some(patience));
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(Body::new))

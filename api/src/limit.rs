@@ -6,7 +6,7 @@
 
 use crate::{
     access::bearer,
-    problem::{Kind, Problem},
+    problem::{Detail, Kind, Problem},
     state::ApiState,
 };
 use axum::{
@@ -109,7 +109,7 @@ struct Standing {
     remaining: u32,
     /// Until there is room for one more; nothing where there is.
     wait: Option<Duration>,
-    per_second: f64,
+    per_second: u32,
 }
 
 impl Limits {
@@ -120,7 +120,10 @@ impl Limits {
     }
 
     fn check(limiter: &Limiter, client: &Client) -> Standing {
-        let rate = |quota: Quota| 1.0 / quota.replenish_interval().as_secs_f64();
+        let rate = |quota: Quota| {
+            let interval = quota.replenish_interval().as_nanos().max(1);
+            u32::try_from((1_000_000_000 + interval / 2) / interval).unwrap_or(u32::MAX)
+        };
         match limiter.check_key(client) {
             Ok(snapshot) => {
                 let snapshot: StateSnapshot = snapshot;
@@ -144,10 +147,10 @@ pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("rateli
 impl Standing {
     /// As draft-ietf-httpapi-ratelimit-headers has it.
     fn write(&self, headers: &mut HeaderMap) {
-        let full = |missing: u32| (f64::from(missing) / self.per_second).ceil().max(1.0);
-        let policy = format!("\"client\";q={};w={:.0}", self.burst, full(self.burst));
+        let full = |missing: u32| missing.div_ceil(self.per_second.max(1)).max(1);
+        let policy = format!("\"client\";q={};w={}", self.burst, full(self.burst));
         let until = full(self.burst.saturating_sub(self.remaining));
-        let now = format!("\"client\";r={};t={until:.0}", self.remaining);
+        let now = format!("\"client\";r={};t={until}", self.remaining);
         for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, now)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
@@ -191,12 +194,9 @@ pub(crate) async fn limit(State(state): State<ApiState>, request: Request, next:
         None => next.run(request).await,
         Some(wait) => {
             // Up, so that there is room then.
-            let seconds = wait.as_secs_f64().ceil().max(1.0);
-            let detail = format!(
-                "more requests than one client may make, which is {} at once and {:.0} a second; try again in {seconds:.0} s",
-                standing.burst, standing.per_second
-            );
-            let after = [(header::RETRY_AFTER, format!("{seconds:.0}"))];
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+            let detail = Detail::TooOften { burst: standing.burst, per_second: standing.per_second, seconds };
+            let after = [(header::RETRY_AFTER, seconds.to_string())];
             (after, Problem::new(Kind::RateLimited, detail)).into_response()
         }
     };

@@ -99,6 +99,15 @@ pub enum Detail {
     Timeout,
     /// More requests than are answered at once.
     Overloaded,
+    /// More requests than one client may make.
+    TooOften {
+        /// At once.
+        burst: u32,
+        /// A second, on and on.
+        per_second: u32,
+        /// In how many seconds to try again.
+        seconds: u64,
+    },
     /// More live connections than are kept at once.
     TooManyLive,
     /// The database does not answer.

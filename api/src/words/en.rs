@@ -72,6 +72,10 @@ impl Words for English {
                 "the answer was not ready in time; try again, and ask for less with a smaller limit".to_owned()
             }
             Detail::Overloaded => "this server answers as many requests as it can; try again in a moment".to_owned(),
+            Detail::TooOften { burst, per_second, seconds } => format!(
+                "more requests than one client may make, which is {burst} at once and {per_second} a second; try again in \
+                 {seconds} s"
+            ),
             Detail::TooManyLive => {
                 "this server keeps as many live connections as it can; try again in a moment, or ask from time to time"
                     .to_owned()

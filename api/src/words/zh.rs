@@ -68,6 +68,9 @@ impl Words for Chinese {
             Detail::TooLarge => "这里的请求不需要这么大的正文；请去掉正文".to_owned(),
             Detail::Timeout => "未能及时应答；请重试，或用更小的 limit 减少内容".to_owned(),
             Detail::Overloaded => "服务器已在全力应答；请稍后再试".to_owned(),
+            Detail::TooOften { burst, per_second, seconds } => {
+                format!("同一客户端请求过多：一次最多 {burst} 个，持续每秒 {per_second} 个；请在 {seconds} 秒后重试")
+            }
             Detail::TooManyLive => "实时连接数已达上限；请稍后再试，或改为定时查询".to_owned(),
             Detail::DatabaseUnavailable => "服务器的数据库无应答；请稍后再试".to_owned(),
             Detail::NodeUnavailable => {

@@ -71,7 +71,7 @@ async fn a_connection_that_nobody_uses_is_closed() {
 
 #[tokio::test]
 async fn a_client_that_takes_no_answer_is_cut_off() {
-    let served = bounded(Bounds { write: HEAD, ..Bounds::default() }).await;
+    let served = Served::with(Settings { patience: HEAD, ..Settings::new(Cluster::Devnet) }).await;
     let mut stream = connect(&served).await;
     let whole = served.get("/openapi.json").await.bytes().await.unwrap().len();
     // More than all buffers between here and there hold.
