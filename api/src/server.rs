@@ -84,13 +84,13 @@ pub fn router(state: ApiState) -> Router {
         .layer(CatchPanicLayer::custom(Problem::of_panic))
         .layer(CompressionLayer::new());
 
+    // Who asks too often takes nobody's place.
+    let limited = middleware::from_fn_with_state(state.clone(), limit::limit);
     let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
+    // A connection that lasts is none of the requests that are bounded in number and time.
     let live = live.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     let others = operations.merge(console::pages()).layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    // Who asks too often takes nobody's place. A connection that lasts is none of the requests that are bounded in number
-    // and time.
-    let limited = middleware::from_fn_with_state(state.clone(), limit::limit);
     data.merge(drafts).layer(bounded).merge(live).layer(limited).merge(others).with_state(state).layer(everything)
 }
 
@@ -99,9 +99,10 @@ pub fn router(state: ApiState) -> Router {
 /// # Errors
 /// None so far; that a listener fails is waited out.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
-    let (drain_timeout, bounds) = (state.settings().drain_timeout, state.settings().bounds);
+    let (drain_timeout, patience, bounds) =
+        (state.settings().drain_timeout, state.settings().patience, state.settings().bounds);
     let live = Arc::clone(state.live());
-    let server = connections::serve(listener, router(state), bounds, token.clone());
+    let server = connections::serve(listener, router(state), bounds, patience, token.clone());
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;

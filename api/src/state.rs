@@ -3,7 +3,6 @@
 use crate::{
     access::Access,
     backtests::Backtests,
-    book::Books,
     connections::Bounds,
     limit::{Limits, Rate},
     live::Live,
@@ -30,16 +29,18 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How many requests are answered at once; more are refused.
     pub max_concurrency: usize,
-    /// How many clients are told what is new at once; more are refused.
-    pub max_live: usize,
-    /// How often a client is sent something where nothing happens.
-    pub heartbeat: Duration,
     /// How often one client may ask for what is not about the server itself; `None` for as often as it likes.
     pub rate: Option<Rate>,
     /// How many proxies of our own requests come through. So many of the last addresses in `X-Forwarded-For` are believed.
     pub trusted_proxies: usize,
     /// What bounds connections.
     pub bounds: Bounds,
+    /// How many clients are told what is new at once; more are refused.
+    pub max_live: usize,
+    /// How often a client is sent something where nothing happens.
+    pub heartbeat: Duration,
+    /// For how long a client may take nothing of what it is sent, before its connection ends.
+    pub patience: Duration,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -54,11 +55,12 @@ impl Settings {
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),
             max_concurrency: 512,
-            max_live: 2_048,
-            heartbeat: Duration::from_secs(15),
             rate: None,
             trusted_proxies: 0,
             bounds: Bounds::default(),
+            max_live: 2_048,
+            heartbeat: Duration::from_secs(15),
+            patience: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -77,10 +79,9 @@ struct Inner {
     settings: Settings,
     metrics: Metrics,
     comparer: Comparer,
+    limits: Option<Limits>,
     backtests: Backtests,
     live: Arc<Live>,
-    books: Books,
-    limits: Option<Limits>,
 }
 
 impl ApiState {
@@ -95,10 +96,9 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let live = Arc::new(Live::new(settings.max_live));
-        let limits = settings.rate.map(Limits::new);
-        let (comparer, backtests, books) = (Comparer::default(), Backtests::default(), Books::default());
-        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live, books, limits };
+        let (live, limits) = (Arc::new(Live::new(settings.max_live)), settings.rate.map(Limits::new));
+        let (comparer, backtests) = (Comparer::default(), Backtests::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, limits, backtests, live };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -146,11 +146,6 @@ impl ApiState {
     /// Who is told what is new.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.inner.live
-    }
-
-    /// Rules as texts need them.
-    pub(crate) fn books(&self) -> &Books {
-        &self.inner.books
     }
 
     /// Compares the tables with the chain.
