@@ -85,7 +85,7 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 	@setup/program
 	@setup/program --silent
 	@setup/program --profile
-	cargo build --locked --release --workspace --bins --bench events --bench callbacks --bench outbox --bench payments
+	cargo build --locked --release --workspace --bins --bench events --bench callbacks --bench outbox --bench payments --bench load
 	@mkdir -p $(target)/bench
 	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
 		cargo bench --locked --workspace --bench events >$(target)/bench/figures.jsonl
@@ -95,6 +95,8 @@ bench: ## what it costs and how fast it is, into target/bench/report.json
 		cargo bench --locked --workspace --bench outbox >>$(target)/bench/figures.jsonl
 	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
 		cargo bench --locked --workspace --bench payments >>$(target)/bench/figures.jsonl
+	$(target)/release/rebate-local postgres --dir .local/bench-postgres -- \
+		cargo bench --locked --workspace --bench load >>$(target)/bench/figures.jsonl
 	$(target)/release/rebate bench --figures $(target)/bench/figures.jsonl --report $(target)/bench/report.json
 
 program: ## the program for the chain, into target/program/rebate.so

@@ -18,7 +18,10 @@ use rebate_core::{
 };
 use rust_decimal::Decimal;
 use sqlx::types::Json;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// A row of `rules`.
 struct Row {
@@ -262,6 +265,57 @@ impl Book {
             _ if end.saturating_sub(now) <= SOON => words::Reset::Soon(local),
             _ => words::Reset::At(local),
         }
+    }
+}
+
+/// Books that were read before, by platform. They hold for texts: of totals, and of when versions end, they may know less
+/// than is so by now.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// With a digest of all that texts are made of.
+    read: Mutex<HashMap<[u8; 32], (String, Arc<Book>)>>,
+}
+
+/// How many platforms' books are kept.
+const KEPT: usize = 64;
+
+impl Books {
+    /// A platform's book, for texts: one that was read before, where what texts are made of is the same in this state of the
+    /// database.
+    ///
+    /// # Errors
+    /// As [`Book::of`].
+    pub async fn of(&self, snapshot: &mut Snapshot, platform: Address) -> Result<Arc<Book>, Problem> {
+        let digest = sqlx::query_scalar!(
+            r#"SELECT md5(concat(
+                   (SELECT string_agg(
+                        (rule, version, name, priority, definition, group_number, group_mode, tags, excludes, counter_window,
+                         counter_scope, user_amount, user_count, total_amount, total_count, on_limit, holdout_bps, starts_at,
+                         ends_at)::text, ';' ORDER BY rule, version)
+                    FROM rules WHERE platform = $1),
+                   '|', (SELECT string_agg((asset, name)::text, ';' ORDER BY asset) FROM assets WHERE platform = $1),
+                   '|', (SELECT string_agg((starts, seconds)::text, ';' ORDER BY starts) FROM utc_offsets WHERE platform = $1)
+               )) AS "digest!""#,
+            &platform.0
+        )
+        .fetch_one(snapshot.connection())
+        .await?;
+        let known =
+            self.lock().get(&platform.0).filter(|(known, _)| *known == digest).map(|(_, book)| Arc::clone(book));
+        if let Some(book) = known {
+            return Ok(book);
+        }
+        let book = Arc::new(Book::of(snapshot, platform).await?);
+        let mut read = self.lock();
+        if read.len() >= KEPT {
+            read.clear();
+        }
+        read.insert(platform.0, (digest, Arc::clone(&book)));
+        Ok(book)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (String, Arc<Book>)>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,6 +10,9 @@ use thiserror::Error;
 /// How long to wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A connection that was used within this time is taken to stand still.
+const FRESH: Duration = Duration::from_millis(500);
+
 /// Why there is no database. Says nothing of passwords.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
@@ -45,7 +48,19 @@ pub async fn connect(url: &str, connections: u32, statement_timeout: Duration) -
             ("statement_timeout", statement_timeout.as_millis().to_string()),
             ("default_transaction_read_only", "on".to_owned()),
         ]);
-    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    // Asking every connection first whether it still stands would cost every request a round trip.
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for >= FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
     // A pool tries again until it runs out of time, and then says no more than that.
     let tried = match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
         Ok(Ok(connection)) => connection.close().await,

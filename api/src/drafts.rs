@@ -1,64 +1,19 @@
 //! Drafts of rules as they come in, and what was published, as the reader of rule files has it.
 
 use crate::{
-    problem::{Document, Kind, Problem},
+    problem::{Kind, Problem},
     snapshot::Snapshot,
     value::Address,
 };
-use axum::extract::{FromRequest, Request};
 use rebate_client::{
     account::AssetKind,
     event::{AssetEntry, Event, OffsetEntry, RuleDefinition},
 };
 use rebate_rulefile::{RuleFile, RuleFileError, json};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use utoipa::IntoResponses;
 
 /// How long a body with a draft may be, in bytes.
 pub const DRAFT_LIMIT: usize = 256 * 1024;
-
-/// A body of JSON with a draft in it.
-pub struct Sent<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) if rejection.status().as_u16() == 413 => Err(Problem::new(
-                Kind::TooLarge,
-                format!("a body with a draft has at most {} KiB", DRAFT_LIMIT / 1_024),
-            )),
-            Err(rejection) => {
-                Err(Problem::new(Kind::InvalidParameter, format!("in the body: {}", rejection.body_text())))
-            }
-        }
-    }
-}
-
-/// What a path that takes a draft can answer instead.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes answers, is none")]
-pub enum DraftProblems {
-    /// A parameter or the body is not valid, or the platform is not named and there are several.
-    #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(Document),
-    /// Not on record.
-    #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(Document),
-    /// The body is longer than a draft can be.
-    #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(Document),
-    /// A defect or damaged data; the server's log says more.
-    #[response(status = 500, content_type = "application/problem+json")]
-    Internal(Document),
-    /// The database or the node does not answer, nothing was indexed yet, the answer took too long, or too much was asked for at
-    /// once. `Retry-After` says when to try again.
-    #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(Document),
-}
 
 /// A draft: a rule file, as TOML or as JSON. One of the two.
 pub struct Draft {
@@ -84,7 +39,7 @@ impl Draft {
     /// # Errors
     /// A problem: neither or both are there, or the JSON is no draft.
     pub fn text(&self) -> Result<String, Problem> {
-        let invalid = |what: String| Problem::new(Kind::InvalidParameter, format!("in the body: {what}"));
+        let invalid = |what: String| Problem::new(Kind::InvalidBody, format!("in the body: {what}"));
         match (&self.toml, &self.json) {
             (Some(toml), None) => Ok(toml.clone()),
             (None, Some(draft)) => json::to_toml(draft).map_err(|error| invalid(format!("json: {error}"))),
@@ -109,7 +64,7 @@ impl Draft {
     /// A problem that names line and column.
     pub fn read(&self) -> Result<RuleFile, Problem> {
         Self::parse(&self.text()?).map_err(|Wrong { line, column, what }| {
-            Problem::new(Kind::InvalidParameter, format!("the draft, line {line}, column {column}: {what}"))
+            Problem::new(Kind::InvalidBody, format!("the draft, line {line}, column {column}: {what}"))
         })
     }
 }

@@ -5,16 +5,19 @@
 //! the page of an order for its user.
 
 pub mod access;
+mod analytics;
 mod backtests;
 mod book;
 mod calendar;
+mod connections;
 mod console;
 pub mod database;
 mod definition;
 mod drafts;
-mod editor;
 mod integrity;
 mod language;
+mod limit;
+mod live;
 mod metrics;
 mod openapi;
 mod page;
@@ -30,6 +33,8 @@ mod tree;
 mod value;
 mod words;
 
+pub use connections::{Bounds, room_for};
+pub use limit::Rate;
 pub use openapi::openapi;
 pub use server::{router, serve};
 pub use state::{ApiState, Settings};

@@ -9,6 +9,8 @@
 mod frames;
 mod reader;
 
+pub(crate) use frames::LiveEvent;
+
 use crate::{
     language::Language,
     page::{Key, List, Scope},
@@ -164,6 +166,7 @@ impl Live {
     /// Begins a platform's news after `mark`, unless somebody did before.
     fn begin(&self, platform: Address, mark: Mark) {
         self.feeds().entry(platform.0).or_insert_with(|| Feed { news: broadcast::Sender::new(BEHIND), mark });
+        self.wake.notify_one();
     }
 
     /// Tells everybody who listens to the platform.
@@ -313,15 +316,9 @@ impl Client {
 
     /// One step from the table towards the news: a page of events, what is void, or nothing where the client is there.
     async fn catch_up(&mut self) -> Result<Option<Bytes>, Problem> {
-        let joined = self.live.join(self.platform);
-        if let Some((news, mark)) = joined.as_ref()
-            && mark.is_at(&self.mark)
-        {
-            self.news = Some(news.resubscribe());
-        }
-        let mut snapshot = Snapshot::take(self.state.pool(), None).await?;
-        let Some((news, mark)) = joined else {
+        let Some((news, mark)) = self.live.join(self.platform) else {
             // Nobody listened for a moment.
+            let mut snapshot = Snapshot::take(self.state.pool(), None).await?;
             self.live.begin(self.platform, reader::mark(&mut snapshot, self.platform).await?);
             return Ok(None);
         };
@@ -329,6 +326,7 @@ impl Client {
             self.news = Some(news);
             return Ok(None);
         }
+        let mut snapshot = Snapshot::take(self.state.pool(), None).await?;
         if !reader::begins_with(&mut snapshot, self.platform, &mark).await? {
             // The reader has not seen yet what the table is now.
             self.live.wake.notify_one();
@@ -336,16 +334,13 @@ impl Client {
             return Ok(None);
         }
         if self.mark.count > mark.count || !reader::begins_with(&mut snapshot, self.platform, &self.mark).await? {
-            let valid = self.mark.last_final.min(mark.count);
             // A chain that began anew has nothing of what the client has.
-            let valid = if self.mark.last_final > mark.count { 0 } else { valid };
+            let valid = if self.mark.last_final > mark.count { 0 } else { self.mark.last_final };
             self.mark = reader::mark_at(&mut snapshot, self.platform, valid, mark.last_final).await?;
             return Ok(Some(frames::reverted(self.platform, &self.mark)));
         }
         let end = mark.count.min(self.mark.count.saturating_add(PAGE));
-        let book = crate::book::Book::of(&mut snapshot, self.platform).await?;
-        let batch =
-            reader::batch(&mut snapshot, self.platform, &book, (self.mark, end, mark.last_final)).await?;
+        let batch = reader::batch(&mut snapshot, self.platform, (self.mark, end, mark.last_final)).await?;
         self.mark = batch.end();
         let bytes = batch.bytes(self.language, self.user.as_ref());
         Ok((!bytes.is_empty()).then_some(bytes))

@@ -36,6 +36,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let settings = arguments.settings()?;
+    let (sign_in, oracle) = (arguments.sign_in(&settings)?, arguments.oracle()?);
     let chain = Arc::new(RpcChain::new(&arguments.rpc, arguments.commitment.into()));
     let url = arguments.database_url()?;
     let pool = database::connect(url, arguments.connections, settings.request_timeout).await?;
@@ -49,8 +50,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let token = CancellationToken::new();
     stop_on_signals(&token)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let state = ApiState::new(pool.clone(), chain, settings, prometheus::Registry::new())?
-        .with_access(Access { operators: operators.clone() });
+    let state = ApiState::new(pool.clone(), chain, settings, prometheus::Registry::new())?.with_access(Access {
+        operators: operators.clone(),
+        sign_in,
+        oracle,
+    });
     rebate_api::serve(listener, state, token).await?;
     pool.close().await;
     if let Some(operators) = operators {

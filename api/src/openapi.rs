@@ -31,6 +31,9 @@ use utoipa_axum::router::OpenApiRouter;
                        added meanwhile neither repeat nor hide others.\n\n\
                        **Numbers.** Amounts, and whatever else can pass 2^53, are strings. Slots, journal indices and \
                        counts are numbers.\n\n\
+                       **Texts** for people are in the language that `Accept-Language` asks for: English or Chinese. `/v1/reasons` \
+                       lists what every reason means.\n\n\
+                       **Live.** `/v1/live` tells what is new, as server-sent events that can be resumed.\n\n\
                        **Errors** are problem documents (RFC 9457); `type` tells them apart.\n\n\
                        **Who may.** What the chain says is open to all. What it does not say wants a key or a token: \
                        `Authorization: Bearer …`."
@@ -40,7 +43,9 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "orders", description = "Payments, and what every rule did with each."),
         (name = "rules", description = "What is granted, and when."),
         (name = "platforms", description = "Operators' programmes with their settings."),
+        (name = "analytics", description = "What was paid and granted over time, and what it brought."),
         (name = "integrity", description = "Whether all of this is what the chain holds."),
+        (name = "me", description = "What a user is told about himself, by a wallet's signature or a token of the platform's."),
         (name = "operators", description = "For those who run the platform, by keys with roles: viewer, editor, admin."),
         (name = "operations", description = "For those who run this server."),
     ),
@@ -59,6 +64,14 @@ impl Modify for Security {
             SecurityScheme::Http(bearer)
         };
         let components = document.components.get_or_insert_default();
+        components.add_security_scheme("session", bearer("A token from `POST /v1/sign-in`."));
+        components.add_security_scheme(
+            "platform_token",
+            bearer(
+                "A JSON Web Token that the platform signs for its user: `sub` is the user's key, 64 hexadecimal digits; `aud` and \
+                 `exp`, within a day, are wanted. HS256 or EdDSA, as this server is set up.",
+            ),
+        );
         components.add_security_scheme(
             "operator_key",
             bearer(
@@ -69,28 +82,63 @@ impl Modify for Security {
     }
 }
 
-/// Every route, with its description: about the data, about drafts, and about the server.
-pub(crate) fn described() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
-    (
-        OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()).merge(routes::access()),
-        OpenApiRouter::new().merge(routes::drafts()),
-        OpenApiRouter::new().merge(routes::operations()),
-    )
+/// Every route, with its description, by what its requests go through.
+pub(crate) struct Routes {
+    /// About the data.
+    pub data: OpenApiRouter<ApiState>,
+    /// About drafts.
+    pub drafts: OpenApiRouter<ApiState>,
+    /// What goes on while it changes.
+    pub live: OpenApiRouter<ApiState>,
+    /// About the server.
+    pub operations: OpenApiRouter<ApiState>,
+}
+
+/// Every route.
+pub(crate) fn described() -> Routes {
+    Routes {
+        data: OpenApiRouter::with_openapi(Described::openapi()).merge(routes::data()).merge(routes::access()),
+        drafts: OpenApiRouter::new().merge(routes::drafts()),
+        live: OpenApiRouter::new().merge(routes::live()),
+        operations: OpenApiRouter::new().merge(routes::operations()),
+    }
 }
 
 /// The API's description.
 pub fn openapi() -> OpenApiDocument {
-    let (data, drafts, operations) = described();
-    let mut document = data.merge(drafts).merge(operations).into_openapi();
+    let Routes { data, drafts, live, operations } = described();
+    let mut document = data.merge(drafts).merge(live).merge(operations).into_openapi();
     for (path, item) in &mut document.paths.paths {
-        // Integrity also depends on the chain, as it is while the answer is made.
-        if path.starts_with("/v1/") && path != "/v1/integrity" && !path.starts_with("/v1/backtests") {
+        // Integrity also depends on the chain, as it is while the answer is made; what is live has no end.
+        let is_fresh = path == "/v1/integrity" || path == "/v1/live" || path.starts_with("/v1/backtests");
+        if path.starts_with("/v1/") && !is_fresh {
             // What wants a key is kept by nobody.
             item.get.iter_mut().filter(|operation| operation.security.is_none()).for_each(describe_caching);
+        }
+        if path.starts_with("/v1/") {
+            item.get.iter_mut().for_each(describe_language);
         }
     }
     lenient::describe(&mut document);
     document
+}
+
+/// What every answer is told in.
+fn describe_language(operation: &mut Operation) {
+    operation.parameters.get_or_insert_default().push(
+        ParameterBuilder::new()
+            .name("Accept-Language")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The language of texts for people: English (`en`) or Chinese (`zh`), with weights."))
+            .schema(Some(Schema::from(Object::with_type(Type::String))))
+            .build(),
+    );
+    if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") {
+        let mut language = Header::new(Schema::from(Object::with_type(Type::String)));
+        language.description = Some("The language of its texts: `en` or `zh-CN`.".into());
+        answer.headers.insert("Content-Language".into(), language);
+    }
 }
 
 /// What [`Snapshot`](crate::snapshot::Snapshot) does for every answer made from one.

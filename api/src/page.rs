@@ -44,11 +44,19 @@ pub enum List {
     Orders = 3,
     /// Rule versions.
     Rules = 4,
+    /// What is new.
+    Live = 5,
+    /// Streamers of a user.
+    Streamers = 6,
+    /// Live sessions of a user.
+    Sessions = 7,
     // What operators see.
     /// Operators' keys.
     OperatorKeys = 32,
     /// The audit log.
     Audit = 33,
+    /// The oracle's dead letters.
+    DeadLetters = 34,
 }
 
 /// What a row is sorted by.
@@ -99,7 +107,10 @@ impl Scope {
 
     /// The key in `cursor`. The digest keeps a cursor to its list and catches typing errors; there is nothing to protect
     /// in it, since a cursor only says where to go on.
-    fn key<K: Key>(&self, cursor: &str) -> Result<K, Problem> {
+    ///
+    /// # Errors
+    /// Where it is none of this list's.
+    pub fn key<K: Key>(&self, cursor: &str) -> Result<K, Problem> {
         let refused = |fault| Problem::new(Kind::InvalidCursor, Detail::Cursor(fault));
         let broken = || refused(CursorFault::Broken);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| broken())?;

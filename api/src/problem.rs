@@ -41,8 +41,14 @@ pub enum Kind {
     Unauthorized,
     /// The key holds, and its role does not suffice.
     Forbidden,
+    /// What is on record does not allow it.
+    Conflict,
+    /// More requests than this client may make.
+    RateLimited,
     /// This server was not told what it needs for this.
     NotConfigured,
+    /// The oracle does not answer.
+    OracleUnavailable,
     /// Answering took too long.
     Timeout,
     /// More requests than are answered at once.
@@ -130,10 +136,6 @@ pub enum Thing {
     Rule(i32),
     /// A rule's version.
     RuleVersion(i32, i32),
-    /// A payment to a streamer.
-    Streamer(u64),
-    /// A payment in a session.
-    Session(u64),
     /// Something that is only named in English.
     Other(String),
 }
@@ -151,7 +153,7 @@ pub enum CursorFault {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidParameter,
         Self::InvalidCursor,
         Self::PlatformNotNamed,
@@ -162,7 +164,10 @@ impl Kind {
         Self::InvalidBody,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::Conflict,
+        Self::RateLimited,
         Self::NotConfigured,
+        Self::OracleUnavailable,
         Self::Timeout,
         Self::Overloaded,
         Self::DatabaseUnavailable,
@@ -184,7 +189,10 @@ impl Kind {
             Self::InvalidBody => "urn:rebate:problem:invalid-body",
             Self::Unauthorized => "urn:rebate:problem:unauthorized",
             Self::Forbidden => "urn:rebate:problem:forbidden",
+            Self::Conflict => "urn:rebate:problem:conflict",
+            Self::RateLimited => "urn:rebate:problem:rate-limited",
             Self::NotConfigured => "urn:rebate:problem:not-configured",
+            Self::OracleUnavailable => "urn:rebate:problem:oracle-unavailable",
             Self::Timeout => "urn:rebate:problem:timeout",
             Self::Overloaded => "urn:rebate:problem:overloaded",
             Self::DatabaseUnavailable => "urn:rebate:problem:database-unavailable",
@@ -201,6 +209,8 @@ impl Kind {
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -209,6 +219,7 @@ impl Kind {
             | Self::DatabaseUnavailable
             | Self::NodeUnavailable
             | Self::NotReady
+            | Self::OracleUnavailable
             | Self::NotConfigured => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -227,6 +238,11 @@ impl Problem {
     /// A problem, with what happened, where, and what to do about it.
     pub fn new(kind: Kind, detail: impl Into<Detail>) -> Self {
         Self { kind, detail: detail.into(), missing: Vec::new() }
+    }
+
+    /// What went wrong.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// What happened, where, and what to do about it.
@@ -393,6 +409,9 @@ pub enum Problems {
     /// Not on record, up to `as_of_slot`.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Document),
+    /// Too many requests of this client. `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Document),
     /// A defect or damaged data; the server's log says more.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Document),

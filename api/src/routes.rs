@@ -1,5 +1,6 @@
 //! What is answered where: a file a resource.
 
+mod analytics;
 mod backtests;
 mod balances;
 mod chain;
@@ -8,6 +9,8 @@ mod description;
 mod drafts;
 mod entries;
 mod integrity;
+mod live;
+mod me;
 mod metrics;
 mod operators;
 mod orders;
@@ -17,9 +20,12 @@ mod progress;
 mod proof;
 mod reasons;
 mod rules;
+mod sign_in;
 mod status;
+mod totals;
 
 use crate::state::ApiState;
+pub(crate) use orders::outcomes::{Outcome, said};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Everything about the data.
@@ -37,11 +43,16 @@ pub(crate) fn data() -> OpenApiRouter<ApiState> {
         .routes(routes!(rules::version))
         .routes(routes!(integrity::compare))
         .routes(routes!(consistency::between))
+        // Analytics
+        .routes(routes!(analytics::over_time))
+        .routes(routes!(analytics::definitions))
         // What browsers verify with
         .routes(routes!(chain::describe))
         // For app clients.
         .routes(routes!(progress::of_user))
         .routes(routes!(preview::of_user))
+        .routes(routes!(totals::by_streamer))
+        .routes(routes!(totals::by_session))
         .routes(routes!(reasons::list))
 }
 
@@ -52,6 +63,12 @@ pub(crate) fn access() -> OpenApiRouter<ApiState> {
         .routes(routes!(operators::keys::revoke))
         .routes(routes!(operators::audit::list))
         .routes(routes!(operators::me::show))
+        .routes(routes!(operators::dead_letters::list))
+        .routes(routes!(operators::dead_letters::retry))
+        .routes(routes!(sign_in::nonce))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(me::show))
+        .routes(routes!(me::order))
 }
 
 /// What is about drafts: their bodies are longer than others.
@@ -63,6 +80,11 @@ pub(crate) fn drafts() -> OpenApiRouter<ApiState> {
         .routes(routes!(drafts::file))
         .routes(routes!(backtests::begin))
         .routes(routes!(backtests::show, backtests::cancel))
+}
+
+/// What goes on while it changes.
+pub(crate) fn live() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(live::listen))
 }
 
 /// Everything about the server. Whoever watches over it must get an answer when it is busy, too.

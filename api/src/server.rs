@@ -1,10 +1,10 @@
 //! Puts the routes together with what every request goes through.
 
 use crate::{
-    console,
+    connections, console,
     drafts::DRAFT_LIMIT,
-    metrics,
-    openapi::described,
+    limit, metrics,
+    openapi::{Routes, described},
     problem::{self, Detail, Kind, Problem},
     state::ApiState,
 };
@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderName, Method, StatusCode, header},
     middleware,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -39,9 +39,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    let (data, drafts, operations) = described();
+    let Routes { data, drafts, live, operations } = described();
     let (data, _) = data.split_for_parts();
     let (drafts, _) = drafts.split_for_parts();
+    let (live, _) = live.split_for_parts();
     let (operations, _) = operations.split_for_parts();
     let bounded = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overloaded))
@@ -74,6 +75,8 @@ pub fn router(state: ApiState) -> Router {
                     header::LOCATION,
                     header::RETRY_AFTER,
                     header::WWW_AUTHENTICATE,
+                    limit::RATE_LIMIT,
+                    limit::RATE_LIMIT_POLICY,
                     REQUEST_ID,
                 ]),
         )
@@ -83,25 +86,30 @@ pub fn router(state: ApiState) -> Router {
 
     let data = data.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     let drafts = drafts.layer(RequestBodyLimitLayer::new(DRAFT_LIMIT));
-    let operations = operations.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    let pages = console::pages().layer(RequestBodyLimitLayer::new(BODY_LIMIT));
-    data.merge(drafts).layer(bounded).merge(operations).merge(pages).with_state(state).layer(everything)
+    let live = live.layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    let others = operations.merge(console::pages()).layer(RequestBodyLimitLayer::new(BODY_LIMIT));
+    // Who asks too often takes nobody's place. A connection that lasts is none of the requests that are bounded in number
+    // and time.
+    let limited = middleware::from_fn_with_state(state.clone(), limit::limit);
+    data.merge(drafts).layer(bounded).merge(live).layer(limited).merge(others).with_state(state).layer(everything)
 }
 
 /// Answers on `listener` until `token` is cancelled, and finishes what is under way then.
 ///
 /// # Errors
-/// Where the listener fails.
+/// None so far; that a listener fails is waited out.
 pub async fn serve(listener: TcpListener, state: ApiState, token: CancellationToken) -> io::Result<()> {
-    let drain_timeout = state.settings().drain_timeout;
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(token.clone().cancelled_owned());
+    let (drain_timeout, bounds) = (state.settings().drain_timeout, state.settings().bounds);
+    let live = Arc::clone(state.live());
+    let server = connections::serve(listener, router(state), bounds, token.clone());
     // A client that neither reads nor goes away must not keep the process up.
     let impatience = async {
         token.cancelled().await;
+        live.close();
         tokio::time::sleep(drain_timeout).await;
     };
     tokio::select! {
-        ended = server.into_future() => ended,
+        () = server => Ok(()),
         () = impatience => {
             tracing::warn!("stopped with requests under way after {} s", drain_timeout.as_secs());
             Ok(())

@@ -109,6 +109,16 @@ impl Snapshot {
         })
     }
 
+    /// The same, for an answer in the language that these headers ask for.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(crate) async fn of(state: &ApiState, headers: &HeaderMap) -> Result<Self, Problem> {
+        let default_platform = state.settings().platform.map(|platform| Address(platform.to_bytes()));
+        let snapshot = Self::take(state.pool(), default_platform).await?;
+        Ok(Self { language: Language::of(headers), ..snapshot })
+    }
+
     /// What the answer is as of.
     pub fn as_of(&self) -> AsOf {
         self.position.as_of
@@ -161,6 +171,13 @@ impl Snapshot {
     /// The language to answer in.
     pub fn language(&self) -> Language {
         self.language
+    }
+
+    /// An answer that is no JSON, with its ETag.
+    pub fn answer_as(self, media_type: &'static str, body: String) -> Response {
+        let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response();
+        cacheable(self.etag, response.headers_mut());
+        response
     }
 
     /// The answer, with its ETag.
@@ -265,14 +282,17 @@ pub struct Answer<T> {
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let mut response = Json(self.body).into_response();
-        let headers = response.headers_mut();
-        self.language.mark(headers);
-        if let Some(etag) = self.etag {
-            headers.insert(header::ETAG, etag);
-            headers.insert(header::CACHE_CONTROL, REVALIDATE);
-        } else {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
+        self.language.mark(response.headers_mut());
+        cacheable(self.etag, response.headers_mut());
         response
+    }
+}
+
+fn cacheable(etag: Option<HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag);
+        headers.insert(header::CACHE_CONTROL, REVALIDATE);
+    } else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }

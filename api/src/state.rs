@@ -1,6 +1,14 @@
 //! What every request works with.
 
-use crate::{access::Access, backtests::Backtests, metrics::Metrics};
+use crate::{
+    access::Access,
+    backtests::Backtests,
+    book::Books,
+    connections::Bounds,
+    limit::{Limits, Rate},
+    live::Live,
+    metrics::Metrics,
+};
 use rebate_client::{Pubkey, chain::ReadAccounts, explorer::Cluster};
 use rebate_integrity::Comparer;
 use sqlx::PgPool;
@@ -22,6 +30,16 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How many requests are answered at once; more are refused.
     pub max_concurrency: usize,
+    /// How many clients are told what is new at once; more are refused.
+    pub max_live: usize,
+    /// How often a client is sent something where nothing happens.
+    pub heartbeat: Duration,
+    /// How often one client may ask for what is not about the server itself; `None` for as often as it likes.
+    pub rate: Option<Rate>,
+    /// How many proxies of our own requests come through. So many of the last addresses in `X-Forwarded-For` are believed.
+    pub trusted_proxies: usize,
+    /// What bounds connections.
+    pub bounds: Bounds,
     /// How long requests under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -36,6 +54,11 @@ impl Settings {
             max_lag: Some(Duration::from_secs(60)),
             request_timeout: Duration::from_secs(10),
             max_concurrency: 512,
+            max_live: 2_048,
+            heartbeat: Duration::from_secs(15),
+            rate: None,
+            trusted_proxies: 0,
+            bounds: Bounds::default(),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -55,6 +78,9 @@ struct Inner {
     metrics: Metrics,
     comparer: Comparer,
     backtests: Backtests,
+    live: Arc<Live>,
+    books: Books,
+    limits: Option<Limits>,
 }
 
 impl ApiState {
@@ -69,8 +95,10 @@ impl ApiState {
         registry: prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let (comparer, backtests) = (Comparer::default(), Backtests::default());
-        let inner = Inner { pool, chain, settings, metrics, comparer, backtests };
+        let live = Arc::new(Live::new(settings.max_live));
+        let limits = settings.rate.map(Limits::new);
+        let (comparer, backtests, books) = (Comparer::default(), Backtests::default(), Books::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, backtests, live, books, limits };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -100,6 +128,11 @@ impl ApiState {
         &self.access
     }
 
+    /// How often clients may ask, where that is bounded.
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.inner.limits.as_ref()
+    }
+
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
@@ -108,6 +141,16 @@ impl ApiState {
     /// The back-tests of this process.
     pub(crate) fn backtests(&self) -> &Backtests {
         &self.inner.backtests
+    }
+
+    /// Who is told what is new.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.inner.live
+    }
+
+    /// Rules as texts need them.
+    pub(crate) fn books(&self) -> &Books {
+        &self.inner.books
     }
 
     /// Compares the tables with the chain.

@@ -34,7 +34,7 @@ pub async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
     rent::measure(&arguments, &rules, &mut report).await?;
     if let Some(figures) = &arguments.figures {
         report.section(
-            "the indexer's write path and the oracle's intake on Postgres, fsync on; the oracle to the validator",
+            "the indexer's write path, the oracle's intake and the API on Postgres, fsync on; the oracle to the validator",
         );
         report.include(figures)?;
     }

@@ -52,6 +52,12 @@ impl Run {
         Self { first: 0, end: size }
     }
 
+    /// The leaves of a complete subtree.
+    pub fn of(subtree: Subtree) -> Self {
+        let first = subtree.position << subtree.height;
+        Self { first, end: first.saturating_add(1 << subtree.height) }
+    }
+
     /// The complete subtrees it consists of, from the smallest, which is the last, to the largest.
     fn subtrees(self) -> impl Iterator<Item = Subtree> {
         // Runs begin where a subtree as large as any in them begins.

@@ -14,6 +14,7 @@ mod platforms;
 mod provisional;
 mod redemptions;
 mod refunds;
+mod rollups;
 mod rules;
 mod tree;
 mod users;
@@ -108,12 +109,20 @@ pub struct Writer {
     commitment: Commitment,
     copy_from: usize,
     months: Made,
+    rollups: rollups::Filled,
 }
 
 impl Writer {
     /// Writes blocks of the chain that begins with `genesis_hash`, which are as sure as `commitment` says.
     pub fn new(pool: PgPool, genesis_hash: Hash, commitment: Commitment) -> Self {
-        Self { pool, genesis_hash, commitment, copy_from: COPY_FROM, months: Made::default() }
+        Self {
+            pool,
+            genesis_hash,
+            commitment,
+            copy_from: COPY_FROM,
+            months: Made::default(),
+            rollups: rollups::Filled::default(),
+        }
     }
 
     /// Writes stretches of so many new events or more by COPY, shorter ones by UNNEST. The tables are the same; only a
@@ -175,6 +184,7 @@ impl Writer {
         let written = self.write_once(stretch, is_final).await;
         if written.is_err() {
             self.months.forget();
+            self.rollups.forget();
         }
         written
     }
@@ -182,6 +192,7 @@ impl Writer {
     async fn write_once(&self, stretch: &Stretch, is_final: bool) -> Result<Written, WriteError> {
         let Some(end) = stretch.end().filter(|_| stretch.blocks() > 0) else { return Ok(Written::default()) };
         self.months.make(&self.pool, stretch).await?;
+        self.rollups.ensure(&self.pool).await?;
         let mut transaction = self.pool.begin().await?;
         let to = cursor::Step {
             genesis_hash: self.genesis_hash,
@@ -274,11 +285,12 @@ async fn write_events(
         steps.extend(ledger::steps(found, &of_event));
         outcomes.extend(of_event);
     }
-    rules::require(connection, &outcomes).await?;
+    let facts = rules::require(connection, &outcomes).await?;
     outcomes::add(connection, &outcomes, &plan).await?;
     let entries = ledger::add(connection, &steps, &plan).await?;
     rules::count(connection, &fresh, &entries).await?;
     assets::owe(connection, &fresh, &entries).await?;
+    rollups::add(connection, &fresh, &facts).await?;
     cursor::tell(connection, stretch.slots_with_events()).await?;
     Ok(Written { events: fresh.len() })
 }

@@ -6,6 +6,7 @@ pub mod database;
 mod error;
 pub mod key;
 pub mod keys;
+pub mod nonces;
 pub mod role;
 
 pub use error::OperatorsError;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod callbacks;
+mod dead_letters;
 mod operations;
 mod orders;
 mod problem;
@@ -63,7 +64,9 @@ fn described() -> (OpenApiRouter<OracleState>, OpenApiRouter<OracleState>) {
         .routes(routes!(records::post))
         .routes(routes!(records::post_signed))
         .routes(routes!(orders::show))
-        .routes(routes!(users::key));
+        .routes(routes!(users::key))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::retry));
     // Whoever watches over it must get an answer when it is busy, too.
     let operations = OpenApiRouter::new()
         .routes(routes!(operations::live))

@@ -1,16 +1,16 @@
 //! Back-tests: a draft over what was really paid.
 
 use crate::{
+    access::operator::{Editor, Operator},
     backtests::{Shown, Stage},
-    drafts::{Draft, DraftProblems, Sent},
-    editor::Editor,
-    problem::{Kind, Problem, Problems},
-    request::Path,
+    drafts::Draft,
+    problem::{AccessProblems, Kind, Problem},
+    request::{Body, Path},
+    routes::operators::Private,
     state::ApiState,
     value::{Address, Instant},
 };
 use axum::{
-    Json,
     extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -100,9 +100,6 @@ impl Backtest {
     }
 }
 
-/// What is not kept by anybody between.
-const NO_STORE: (header::HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-
 /// Begin a back-test
 ///
 /// It runs when those before it are done, one at a time; a few may wait. `Location` says where to look.
@@ -111,36 +108,38 @@ const NO_STORE: (header::HeaderName, HeaderValue) = (header::CACHE_CONTROL, Head
     path = "/v1/backtests",
     tag = "rules",
     operation_id = "beginBacktest",
+    security(("operator_key" = ["editor"])),
     request_body = NewBacktest,
     responses(
         (status = 202, description = "It was begun.", body = Backtest,
          headers(("Location" = String, description = "Where it is shown."))),
-        DraftProblems,
+        AccessProblems,
     ),
 )]
 pub(crate) async fn begin(
     State(state): State<ApiState>,
-    _editor: Editor,
-    Sent(sent): Sent<NewBacktest>,
+    operator: Operator<Editor>,
+    Body(sent): Body<NewBacktest>,
 ) -> Result<Response, Problem> {
     let rules = Draft { toml: sent.toml, json: sent.json }.read()?;
     let at = |instant: Option<Instant>| match instant.map(|at| at.0.unix_timestamp()) {
         None => Ok(Timestamp(0)),
         Some(at @ 1..) => Ok(Timestamp(at)),
         Some(_) => Err(Problem::new(
-            Kind::InvalidParameter,
+            Kind::InvalidBody,
             "in the body: `from` and `to` are after 1970-01-01T00:00:00Z; leave them out for all there are",
         )),
     };
     let range = Range { from: at(sent.from)?, to: at(sent.to)? };
     let platform = sent.platform.map(|address| Pubkey::new_from_array(address.0)).or(state.settings().platform);
     let request = Request { platform, draft: Tested::File(Box::new(rules)), range };
-    request.check().map_err(|error| Problem::new(Kind::InvalidParameter, format!("in the body: {error}")))?;
-    let id = state.backtests().begin(state.pool().clone(), request)?;
+    request.check().map_err(|error| Problem::new(Kind::InvalidBody, format!("in the body: {error}")))?;
+    let target = platform.map_or_else(|| "the only platform".to_owned(), |platform| platform.to_string());
+    let begun = async { state.backtests().begin(state.pool().clone(), request) };
+    let id = operator.act("backtest.begin", &target, begun).await?;
     let shown = state.backtests().show(id).ok_or_else(|| Backtest::unknown(id))?;
     let location = HeaderValue::try_from(format!("/v1/backtests/{id}")).map_err(|error| Problem::internal(&error))?;
-    let headers = [NO_STORE, (header::LOCATION, location)];
-    Ok((StatusCode::ACCEPTED, headers, Json(Backtest::new(id, shown))).into_response())
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Private(Backtest::new(id, shown))).into_response())
 }
 
 /// Show a back-test
@@ -151,16 +150,17 @@ pub(crate) async fn begin(
     path = "/v1/backtests/{id}",
     tag = "rules",
     operation_id = "getBacktest",
+    security(("operator_key" = ["editor"])),
     params(("id" = String, Path, description = "The back-test.")),
-    responses((status = 200, description = "The back-test.", body = Backtest), Problems),
+    responses((status = 200, description = "The back-test.", body = Backtest), AccessProblems),
 )]
 pub(crate) async fn show(
     State(state): State<ApiState>,
-    _editor: Editor,
+    _operator: Operator<Editor>,
     Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
+) -> Result<Private<Backtest>, Problem> {
     let shown = state.backtests().show(id).ok_or_else(|| Backtest::unknown(id))?;
-    Ok(([NO_STORE], Json(Backtest::new(id, shown))).into_response())
+    Ok(Private(Backtest::new(id, shown)))
 }
 
 /// Cancel a back-test
@@ -171,16 +171,20 @@ pub(crate) async fn show(
     path = "/v1/backtests/{id}",
     tag = "rules",
     operation_id = "cancelBacktest",
+    security(("operator_key" = ["editor"])),
     params(("id" = String, Path, description = "The back-test.")),
-    responses((status = 204, description = "It was asked to stop, or is forgotten."), Problems),
+    responses((status = 204, description = "It was asked to stop, or is forgotten."), AccessProblems),
 )]
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
-    _editor: Editor,
+    operator: Operator<Editor>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    match state.backtests().cancel(id) {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Backtest::unknown(id)),
-    }
+    let cancelled = async {
+        match state.backtests().cancel(id) {
+            true => Ok(StatusCode::NO_CONTENT),
+            false => Err(Backtest::unknown(id)),
+        }
+    };
+    operator.act("backtest.cancel", &id.to_string(), cancelled).await
 }

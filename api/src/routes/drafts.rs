@@ -5,10 +5,10 @@ mod transaction;
 pub(crate) use transaction::{__path_transaction, transaction};
 
 use crate::{
-    drafts::{self, Draft, DraftProblems, Published, Sent, Wrong},
-    editor::Editor,
-    problem::{Problem, Problems},
-    request::{OfPlatform, Path, Query},
+    access::operator::{Editor, Operator},
+    drafts::{self, Draft, Published, Wrong},
+    problem::{AccessProblems, Problem, Problems},
+    request::{Body, OfPlatform, Path, Query},
     snapshot::{Answer, AsOf, Snapshot},
     value::{Address, Instant},
 };
@@ -156,13 +156,14 @@ fn all_differences(from: &RuleDefinition, to: &RuleDefinition) -> Vec<FieldDiffe
     path = "/v1/rules/check",
     tag = "rules",
     operation_id = "checkRules",
+    security(("operator_key" = ["editor"])),
     request_body = DraftToCheck,
-    responses((status = 200, description = "What there is to say of it.", body = CheckedDraft), DraftProblems),
+    responses((status = 200, description = "What there is to say of it.", body = CheckedDraft), AccessProblems),
 )]
 pub(crate) async fn check(
     State(state): State<crate::state::ApiState>,
-    _editor: Editor,
-    Sent(sent): Sent<DraftToCheck>,
+    _operator: Operator<Editor>,
+    Body(sent): Body<DraftToCheck>,
 ) -> Result<Answer<CheckedDraft>, Problem> {
     let toml = Draft { toml: sent.toml, json: sent.json }.text()?;
     let mut snapshot = Snapshot::take(state.pool(), state.settings().platform.map(|of| Address(of.to_bytes()))).await?;

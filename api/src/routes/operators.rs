@@ -1,6 +1,7 @@
 //! What operators do.
 
 pub(crate) mod audit;
+pub(crate) mod dead_letters;
 pub(crate) mod keys;
 pub(crate) mod me;
 

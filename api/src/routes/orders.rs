@@ -235,7 +235,7 @@ pub(crate) async fn list(
         }
     };
     let (rows, next_cursor) = page::cut(&page, &scope, rows, |row| Place(row.journal_index))?;
-    let book = Book::of(&mut snapshot, platform).await?;
+    let book = state.books().of(&mut snapshot, platform).await?;
     let items = complete(&mut snapshot, platform, &book, rows, &state.settings().cluster).await?;
     let as_of = snapshot.as_of();
     Ok(snapshot.answer(Orders { items, next_cursor, as_of }))
@@ -331,7 +331,7 @@ pub(crate) async fn one(
     .fetch_all(snapshot.connection())
     .await?;
     let cluster = &state.settings().cluster;
-    let book = Book::of(&mut snapshot, platform).await?;
+    let book = state.books().of(&mut snapshot, platform).await?;
     let records = complete(&mut snapshot, platform, &book, rows, cluster).await?;
     let refunds = refunds::under(&mut snapshot, platform, &book, order, cluster).await?;
     let redemptions = redemptions::under(&mut snapshot, platform, order, cluster).await?;

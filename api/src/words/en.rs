@@ -28,6 +28,9 @@ impl Words for English {
             Kind::InvalidBody => "The body is not valid",
             Kind::Unauthorized => "Who asks is not known",
             Kind::Forbidden => "The role does not suffice",
+            Kind::Conflict => "What is on record does not allow it",
+            Kind::RateLimited => "Too many requests of one client",
+            Kind::OracleUnavailable => "The oracle does not answer",
             Kind::NotConfigured => "This server was not told what it needs",
             Kind::Timeout => "Answering took too long",
             Kind::Overloaded => "Too many requests at once",
@@ -243,8 +246,6 @@ fn named(thing: &Thing) -> String {
         Thing::Order(order) => format!("order with hash {order}"),
         Thing::Rule(rule) => format!("rule {rule}"),
         Thing::RuleVersion(rule, version) => format!("version {version} of rule {rule}"),
-        Thing::Streamer(streamer) => format!("payment to streamer {streamer}"),
-        Thing::Session(session) => format!("payment in session {session}"),
         Thing::Other(what) => what.clone(),
     }
 }

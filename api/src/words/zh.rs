@@ -28,6 +28,9 @@ impl Words for Chinese {
             Kind::InvalidBody => "请求内容无效",
             Kind::Unauthorized => "无法识别请求者",
             Kind::Forbidden => "角色权限不足",
+            Kind::Conflict => "与现有记录冲突",
+            Kind::RateLimited => "同一客户端请求过多",
+            Kind::OracleUnavailable => "预言机无应答",
             Kind::NotConfigured => "服务器未配置所需内容",
             Kind::Timeout => "应答超时",
             Kind::Overloaded => "同时请求过多",
@@ -204,8 +207,6 @@ fn named(thing: &Thing) -> String {
         Thing::Order(order) => format!("哈希为 {order} 的订单"),
         Thing::Rule(rule) => format!("规则 {rule}"),
         Thing::RuleVersion(rule, version) => format!("规则 {rule} 的版本 {version}"),
-        Thing::Streamer(streamer) => format!("给主播 {streamer} 的支付"),
-        Thing::Session(session) => format!("直播场次 {session} 中的支付"),
         Thing::Other(what) => what.clone(),
     }
 }

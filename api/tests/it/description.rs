@@ -67,6 +67,10 @@ fn every_answer_about_data_describes_its_errors_and_its_slot() {
             let problem = &operation["responses"][status]["content"]["application/problem+json"];
             assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{path} {status}");
         }
+        // What is live is a stream, each of whose events is of its own slot.
+        if path == "/v1/live" {
+            continue;
+        }
         let answer = &operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
         let schema = description.pointer(answer.as_str().unwrap().trim_start_matches('#')).unwrap();
         let as_of = serde_json::json!({"$ref": "#/components/schemas/AsOf"});

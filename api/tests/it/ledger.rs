@@ -67,6 +67,16 @@ impl Did {
     }
 }
 
+/// When a payment was paid, and what for.
+#[derive(Clone, Copy)]
+pub struct Bought {
+    pub at: i64,
+    pub product: u16,
+    pub streamer: u64,
+    pub tier: u8,
+    pub segments: u32,
+}
+
 /// An asset's entry.
 pub fn asset(name: &str, kind: u8) -> AssetEntry {
     let mut padded = [0; 16];
@@ -350,6 +360,13 @@ impl Ledger {
 
     /// A payment with what the rules did, at 04:00 UTC.
     pub async fn pay(&mut self, number: &str, user: &str, amount: u64, did: &[Did]) -> i64 {
+        let bought = Bought { at: NOON, product: 1, streamer: u64::MAX, tier: 0, segments: 0 };
+        self.buy(number, user, amount, bought, did).await
+    }
+
+    /// A payment with what the rules did.
+    pub async fn buy(&mut self, number: &str, user: &str, amount: u64, bought: Bought, did: &[Did]) -> i64 {
+        let Bought { at: paid_at, product, streamer, tier, segments } = bought;
         let (order, user) = (OrderHash::of(number).0, unkeyed_user(user).0);
         let state = self.users.entry(user).or_default();
         state.payments += 1;
@@ -372,7 +389,7 @@ impl Ledger {
             }
             outcomes.push(outcome);
         }
-        let paid = RefundedOrder { paid: Amount(amount), paid_at: Timestamp(NOON), refunded: Amount(0) };
+        let paid = RefundedOrder { paid: Amount(amount), paid_at: Timestamp(paid_at), refunded: Amount(0) };
         self.orders.insert(order, (user, paid, grants));
         self.decide(|journal_index, at, platform| {
             Event::PaymentRecorded(PaymentRecorded {
@@ -383,12 +400,12 @@ impl Ledger {
                 order,
                 user,
                 amount,
-                paid_at: NOON,
-                product: 1,
-                streamer: u64::MAX,
+                paid_at,
+                product,
+                streamer,
                 session: 0,
-                tier: 0,
-                segments: 0,
+                tier,
+                segments,
                 number: nth,
                 outcomes,
             })
@@ -398,6 +415,11 @@ impl Ledger {
 
     /// A refund with an order number of its own, at 04:00 UTC.
     pub async fn refund(&mut self, number: &str, of: &str, amount: u64) -> i64 {
+        self.refund_at(number, of, amount, NOON).await
+    }
+
+    /// A refund with an order number of its own.
+    pub async fn refund_at(&mut self, number: &str, of: &str, amount: u64, paid_at: i64) -> i64 {
         let (order, of) = (OrderHash::of(number).0, OrderHash::of(of).0);
         let (user, paid, grants) = self.orders.get_mut(&of).unwrap();
         let (user, mut reversal) = (*user, Reversal::default());
@@ -436,7 +458,7 @@ impl Ledger {
                 of,
                 user,
                 amount,
-                paid_at: NOON,
+                paid_at,
                 refunded,
                 outcomes,
             })
@@ -531,8 +553,13 @@ impl Ledger {
 
     /// What is left of a closed period expires.
     pub async fn expire(&mut self, user: &str, asset: u8, amount: u64) -> i64 {
+        self.expire_at(user, asset, amount, NOON).await
+    }
+
+    /// What is left of a closed period expires, by the chain's clock.
+    pub async fn expire_at(&mut self, user: &str, asset: u8, amount: u64, at: i64) -> i64 {
         let (user, before, after) = self.debit(user, asset, amount);
-        self.decide(|journal_index, at, platform| {
+        self.decide(|journal_index, _, platform| {
             Event::BalanceExpired(BalanceExpired { journal_index, at, platform, user, asset, amount, before, after })
         })
         .await

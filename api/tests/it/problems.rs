@@ -24,6 +24,14 @@ fn paths() -> Vec<String> {
         "/v1/integrity".into(),
         format!("/v1/orders/{order}/proof"),
         "/v1/consistency?from=2&to=4".into(),
+        "/v1/analytics".into(),
+        "/v1/analytics/participation".into(),
+        "/v1/analytics/uplift".into(),
+        format!("/v1/users/{user}/progress"),
+        format!("/v1/users/{user}/preview?amount=5000"),
+        format!("/v1/users/{user}/streamers"),
+        format!("/v1/users/{user}/sessions"),
+        "/v1/reasons".into(),
     ]
 }
 

@@ -47,9 +47,9 @@ impl Served {
     }
 
     /// A server that has operators, and whatever else `access` has.
-    pub async fn with_access(settings: Settings, _: Access) -> Self {
+    pub async fn with_access(settings: Settings, access: Access) -> Self {
         let operators = TestDatabase::of_operators().await.unwrap_or_else(|error| panic!("{error}"));
-        let access = Access { operators: Some(operators.pool().clone()) };
+        let access = Access { operators: Some(operators.pool().clone()), ..access };
         Self::over(TestDatabase::new().await, Some(operators), settings, access).await
     }
 

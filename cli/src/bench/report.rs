@@ -100,6 +100,13 @@ impl Report {
                 Some("oracle.callback_ms.p99") => Goal::AtMost(50.0),
                 Some("oracle.callback_to_confirmed_ms.p50") => Goal::AtMost(1_200.0),
                 Some("oracle.callback_to_confirmed_ms.p99") => Goal::AtMost(2_500.0),
+                Some("api.balance_rps") => Goal::AtLeast(10_000.0),
+                Some("api.balance_ms.p99") => Goal::AtMost(20.0),
+                Some("api.order_rps") => Goal::AtLeast(3_000.0),
+                Some("api.analytics_month_by_day_ms") => Goal::AtMost(150.0),
+                Some("api.analytics_year_by_rule_ms") => Goal::AtMost(400.0),
+                Some("api.sse_latency_ms.p99") => Goal::AtMost(250.0),
+                Some("api.sse_rss_mib") => Goal::AtMost(150.0),
                 _ => Goal::None,
             };
             self.keep(Value::Object(figure), goal);

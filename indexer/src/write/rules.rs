@@ -6,6 +6,7 @@ use super::{
     outcomes::Outcome,
 };
 use crate::stretch::Found;
+use foldhash::fast::RandomState;
 use rebate_client::event::{EffectEntry, Event, RuleDefinition, RuleDropped, RuleEnded, RulePublished};
 use rebate_core::{
     rule::{Field, GroupMode, OnLimit, Operator, TierMode},
@@ -14,10 +15,10 @@ use rebate_core::{
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Platform, rule, version.
-type Version = ([u8; 32], u16, u16);
+pub(super) type Version = ([u8; 32], u16, u16);
 
 /// Adds a new version, and ends the one before it where this one begins.
 pub(super) async fn publish(
@@ -186,31 +187,60 @@ impl Totals {
     }
 }
 
-/// Checks that there is every rule version that an outcome names.
-pub(super) async fn require(connection: &mut PgConnection, outcomes: &[Outcome<'_>]) -> Result<(), WriteError> {
-    let mut said: BTreeMap<Version, &Outcome<'_>> = BTreeMap::new();
-    for outcome in outcomes {
-        said.entry((outcome.found.event.platform(), outcome.entry.rule, outcome.entry.version)).or_insert(outcome);
+/// What roll-ups need to know of a rule version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fact {
+    pub group: u8,
+    /// 1 fixed, 2 ratio, 3 tiers, 4 streak, 5 multiplier.
+    pub effect: u8,
+    pub holdout_bps: u16,
+}
+
+/// Facts of rule versions.
+pub(super) type Facts = HashMap<Version, Fact, RandomState>;
+
+/// Those of these versions, as far as they are stored.
+pub(super) async fn facts(connection: &mut PgConnection, versions: BTreeSet<Version>) -> Result<Facts, WriteError> {
+    if versions.is_empty() {
+        return Ok(Facts::default());
     }
-    if said.is_empty() {
-        return Ok(());
-    }
-    let stored = sqlx::query!(
-        "SELECT rules.platform, rules.rule, rules.version
-         FROM UNNEST($1::bytea[], $2::integer[], $3::integer[]) AS said (platform, rule, version)
-         JOIN rules USING (platform, rule, version)",
-        &said.keys().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
-        &said.keys().map(|(_, rule, _)| i32::from(*rule)).collect::<Vec<_>>(),
-        &said.keys().map(|(.., version)| i32::from(*version)).collect::<Vec<_>>(),
+    let rows = sqlx::query!(
+        r#"SELECT said.place AS "place!", group_number, holdout_bps,
+                  coalesce(array_position(ARRAY['fixed', 'ratio', 'tiers', 'streak', 'multiplier'],
+                                          definition -> 'effect' ->> 'kind'), 0) AS "effect!"
+           FROM UNNEST($1::bytea[], $2::integer[], $3::integer[]) WITH ORDINALITY AS said (platform, rule, version, place)
+           JOIN rules USING (platform, rule, version)
+           ORDER BY said.place"#,
+        &versions.iter().map(|(platform, ..)| *platform).collect::<Vec<_>>() as &[[u8; 32]],
+        &versions.iter().map(|(_, rule, _)| i32::from(*rule)).collect::<Vec<_>>(),
+        &versions.iter().map(|(.., version)| i32::from(*version)).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await?;
-    let is_stored = |(platform, rule, version): &Version| {
-        let place = (i32::from(*rule), i32::from(*version));
-        stored.iter().any(|row| row.platform == platform && (row.rule, row.version) == place)
-    };
-    match said.iter().find(|(version, _)| !is_stored(version)) {
-        None => Ok(()),
+    let mut rows = rows.into_iter().peekable();
+    let mut facts = Facts::default();
+    for (version, place) in versions.into_iter().zip(1_i64..) {
+        let Some(row) = rows.next_if(|row| row.place == place) else { continue };
+        let broken = || sqlx::Error::Decode("a row of rules is not what this software writes".into());
+        let fact = Fact {
+            group: u8::try_from(row.group_number).map_err(|_| broken())?,
+            effect: u8::try_from(row.effect).map_err(|_| broken())?,
+            holdout_bps: u16::try_from(row.holdout_bps).map_err(|_| broken())?,
+        };
+        facts.insert(version, fact);
+    }
+    Ok(facts)
+}
+
+/// Checks that there is every rule version that an outcome names, and returns what roll-ups need to know of them.
+pub(super) async fn require(connection: &mut PgConnection, outcomes: &[Outcome<'_>]) -> Result<Facts, WriteError> {
+    let mut said: HashMap<Version, &Outcome<'_>, RandomState> = HashMap::default();
+    for outcome in outcomes {
+        said.entry((outcome.found.event.platform(), outcome.entry.rule, outcome.entry.version)).or_insert(outcome);
+    }
+    let facts = facts(connection, said.keys().copied().collect()).await?;
+    match said.iter().filter(|(version, _)| !facts.contains_key(*version)).min_by_key(|(version, _)| **version) {
+        None => Ok(facts),
         Some(((_, rule, version), outcome)) => {
             Err(contradiction(outcome.found, format!("it names rule {rule} version {version}, which is not stored")))
         }

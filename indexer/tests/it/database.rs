@@ -124,7 +124,7 @@ impl Database {
     }
 
     async fn content_without(&self, columns: &str) -> (Option<At>, String) {
-        const TABLES: [&str; 22] = [
+        const TABLES: [&str; 27] = [
             "cursor",
             "transactions",
             "events",
@@ -147,6 +147,11 @@ impl Database {
             "entries",
             "users",
             "balances",
+            "rollups",
+            "rollup_grants",
+            "payers",
+            "user_months",
+            "exposures",
         ];
         let mut snapshot = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
         let at = sqlx::query_as("SELECT slot, blockhash AS hash, final_slot FROM cursor")

@@ -14,6 +14,7 @@ mod months;
 mod node;
 mod provisional;
 mod reading;
+mod rollups;
 mod rpc;
 mod schema;
 mod source;

@@ -346,6 +346,9 @@ async fn what_was_written_before_there_were_months_is_kept_and_goes_on() {
     for table in TABLES {
         assert_eq!(rows(&database, table).await, rows(&undisturbed, table).await, "{table}");
     }
+    for table in ["rollups", "rollup_grants", "payers", "user_months", "exposures"] {
+        assert_eq!(rows(&database, table).await, rows(&undisturbed, table).await, "{table}");
+    }
     let of_before: i64 =
         sqlx::query_scalar("SELECT count(*) FROM refunds WHERE payment_month = '0001-01-01' AND month > payment_month")
             .fetch_one(database.pool())

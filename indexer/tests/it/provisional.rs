@@ -22,12 +22,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// What the indexer writes without undo: the undo itself, what it found when it compared, what goes by its keys,
-/// and what is not the indexer's.
-const WITHOUT_UNDO: [&str; 13] = [
+/// what an upgrade left to do, and what is not the indexer's.
+const WITHOUT_UNDO: [&str; 14] = [
     "_sqlx_migrations",
     "integrity",
     "provisional_stretches",
     "undo",
+    "rollups_due",
     "transactions",
     "events",
     "payments",

@@ -21,6 +21,10 @@ pub(super) struct OrderStatus {
     order: String,
     /// `payment`, `refund`, `redemption` or `wallet_link`.
     kind: &'static str,
+    /// The platform's address.
+    platform: String,
+    /// The key of the user whose it is, 64 hexadecimal digits; of a refund, the user's who paid the order, if that came.
+    user_key: Option<String>,
     /// SHA-256 of the number: under which it is on chain, and in the API over the chain.
     order_hash: String,
     /// `queued`; `sent`, its transaction may land; `recorded`, confirmed on chain; `refused` by the program; `dead`, which needs an
@@ -79,8 +83,13 @@ pub(super) async fn show(
 ) -> Result<Json<OrderStatus>, Problem> {
     let platform = state.platform().to_bytes();
     let row = sqlx::query!(
-        "SELECT kind, number, order_hash, state, reason, signature, slot, provider, refund_of, received_at, changed_at
-         FROM records WHERE platform = $1 AND number = $2",
+        // A refund names the order, not the user.
+        "SELECT r.kind, r.number, r.order_hash, r.state, r.reason, r.signature, r.slot, r.provider, r.refund_of, r.received_at,
+                r.changed_at,
+                CASE r.kind WHEN 2 THEN (SELECT p.subject FROM records p WHERE p.platform = r.platform AND p.kind = 1
+                                         AND p.order_hash = r.subject)
+                            ELSE r.subject END AS user_key
+         FROM records r WHERE r.platform = $1 AND r.number = $2",
         platform.as_slice(),
         number,
     )
@@ -99,6 +108,8 @@ pub(super) async fn show(
     Ok(Json(OrderStatus {
         order: row.number,
         kind: kind_name(row.kind),
+        platform: state.platform().to_string(),
+        user_key: row.user_key.map(hex::encode),
         order_hash: hex::encode(row.order_hash),
         state: state_name(row.state),
         reason: row.reason,

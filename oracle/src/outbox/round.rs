@@ -201,6 +201,10 @@ impl<'a, C: Dispatch + Clone + 'static> Round<'a, C> {
         if !fates.is_empty() {
             queue::settle(pool, &fates).await?;
             outbox.count(&fates);
+            // What is decided needs its proof no more.
+            fates.iter().filter(|(_, fate)| !matches!(fate, Fate::Again { .. })).for_each(|(id, _)| {
+                self.proved.remove(id);
+            });
         }
         let has_made = !made.is_empty();
         self.dispatch(made).await?;

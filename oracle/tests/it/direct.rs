@@ -142,6 +142,8 @@ async fn the_description_has_every_route() {
             "/openapi.json",
             "/ready",
             "/v1/callbacks/{provider}",
+            "/v1/dead-letters",
+            "/v1/dead-letters/{id}/retry",
             "/v1/orders/{order}",
             "/v1/records",
             "/v1/records/signed",

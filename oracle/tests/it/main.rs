@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod database;
+mod dead_letters;
 mod direct;
 mod faults;
 mod fixtures;

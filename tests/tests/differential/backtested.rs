@@ -23,9 +23,10 @@ impl Pair {
         }
         // What is in force once the book does not change any more, handed over as a draft.
         let changes = events.iter().filter(|event| matches!(event, Event::RulePublished(_) | Event::RuleEnded(_)));
-        let settled = changes.map(|event| event.at()).max().unwrap_or(first);
-        for from in [settled.saturating_add(1), settled.max(middle.0).saturating_add(1), last] {
-            let range = Range { from: Timestamp(from.max(settled.saturating_add(1))), to: Timestamp(0) };
+        // A payment may be made up to a minute after the clock at which it is recorded.
+        let settled = changes.map(|event| event.at()).max().unwrap_or(first).saturating_add(61);
+        for from in [settled, settled.max(middle.0), settled.max(last)] {
+            let range = Range { from: Timestamp(from), to: Timestamp(0) };
             let draft = RuleFile { offsets: Vec::new(), max_lateness: 1, assets: Vec::new(), rules: in_force(&events) };
             agrees(&tested(&events, Draft::File(Box::new(draft)), range)?, &events, range)?;
         }

@@ -3,7 +3,7 @@
 
 use crate::{deadline::until, process::Process};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rebate_api::{ApiState, Settings};
+use rebate_api::{ApiState, Settings, access::Access};
 use rebate_client::{
     chain::{Commitment, Dispatch, ReadAccounts},
     event::{EffectEntry, RuleDefinition},
@@ -14,6 +14,7 @@ use rebate_core::{
     units::{Amount, OrderHash, Timestamp},
 };
 use rebate_indexer::{source::BlockRef, stretch::Stretch, write::Writer};
+use rebate_operators::{audit::Actor, keys, role::Role};
 use rebate_rulefile::RuleFile;
 use rebate_tests::{
     database::TestDatabase,
@@ -31,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 struct Service {
     platform: TestPlatform,
     database: TestDatabase,
+    operators: TestDatabase,
+    /// An editor's key.
+    key: String,
     url: String,
     client: Client,
     token: CancellationToken,
@@ -46,6 +50,10 @@ impl Service {
     /// | P3 | amy | 2000 | not matched | 1000 |
     async fn start() -> Self {
         let database = TestDatabase::new().await.unwrap();
+        let operators = TestDatabase::of_operators().await.unwrap();
+        let draft = keys::Draft { name: "ed", role: Role::Editor, expires_at: None };
+        let (key, _) = keys::create(operators.pool(), &Actor::CommandLine, None, &draft).await.unwrap();
+        let key = key.reveal();
         let platform = block_in_place(|| {
             let platform = TestPlatform::with_sample_rules();
             let (p1, p2, p3) = (payment("P1", "amy", 5_000), payment("P2", "bob", 10_000), payment("P3", "amy", 2_000));
@@ -61,8 +69,15 @@ impl Service {
             platform.refund(&refund, &p2).unwrap();
             platform
         });
-        let mut service =
-            Self { platform, database, url: String::new(), client: Client::new(), token: CancellationToken::new() };
+        let mut service = Self {
+            platform,
+            database,
+            operators,
+            key,
+            url: String::new(),
+            client: Client::new(),
+            token: CancellationToken::new(),
+        };
         service.index().await;
         service.url = service.serve().await;
         service
@@ -93,12 +108,13 @@ impl Service {
         let pool = rebate_api::database::connect(&self.database.url(), 8, settings.request_timeout).await.unwrap();
         let chain = Arc::new(self.platform.chain.clone());
         let state = ApiState::new(pool, chain, settings, prometheus::Registry::new()).unwrap();
+        let state = state.with_access(Access { operators: Some(self.operators.pool().clone()) });
         tokio::spawn(rebate_api::serve(listener, state, self.token.clone()));
         url
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
-        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -133,7 +149,14 @@ impl Service {
     }
 
     async fn begin(&self, body: &Value) -> String {
-        let answer = self.client.post(format!("{}/v1/backtests", self.url)).json(body).send().await.unwrap();
+        let answer = self
+            .client
+            .post(format!("{}/v1/backtests", self.url))
+            .bearer_auth(&self.key)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
         let shown: Value = answer.json().await.unwrap();
@@ -380,7 +403,7 @@ async fn bad_drafts_and_bad_times_are_refused_with_a_reason() {
             json!({ "toml": toml, "from": "2026-10-02T00:00:00Z", "to": "2026-10-01T00:00:00Z" }),
             "is not before",
         ),
-        ("/v1/backtests", json!({ "toml": toml, "from": "yesterday" }), "is not a time"),
+        ("/v1/backtests", json!({ "toml": toml, "from": "yesterday" }), "RFC 3339"),
         ("/v1/backtests", json!({ "toml": toml, "from": "0" }), "after 1970"),
         ("/v1/backtests", json!({ "toml": "[platform" }), "the draft, line 1, column"),
         ("/v1/backtests", json!({}), "either `toml` or `json`"),
@@ -396,6 +419,9 @@ async fn bad_drafts_and_bad_times_are_refused_with_a_reason() {
         let (status, detail) = service.problem(Method::POST, path, Some(&body)).await;
         assert!(status == 400 && detail.contains(expected), "{path} {body}: {status} {detail}");
     }
+    let stranger_key =
+        service.client.post(format!("{}/v1/rules/check", service.url)).json(&json!({ "toml": toml })).send();
+    assert_eq!(stranger_key.await.unwrap().status(), StatusCode::UNAUTHORIZED);
     let huge = json!({ "toml": "#".repeat(300 * 1024) });
     assert_eq!(service.problem(Method::POST, "/v1/backtests", Some(&huge)).await.0, 413);
     let unknown = json!({ "toml": toml, "platform": stranger });
@@ -427,7 +453,14 @@ async fn one_runs_at_a_time_a_few_wait_and_any_of_them_can_be_cancelled() {
         assert_eq!(service.once(&location, "waiting").await["before"], before);
         waiting.push(location);
     }
-    let answer = service.client.post(format!("{}/v1/backtests", service.url)).json(&body).send().await.unwrap();
+    let answer = service
+        .client
+        .post(format!("{}/v1/backtests", service.url))
+        .bearer_auth(&service.key)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers().contains_key(header::RETRY_AFTER));
 
@@ -444,7 +477,12 @@ async fn one_runs_at_a_time_a_few_wait_and_any_of_them_can_be_cancelled() {
     // One that is done is forgotten, and a server that was started anew knows none.
     assert_eq!(service.ask(Method::DELETE, &waiting[0], None).await.0, StatusCode::NO_CONTENT);
     assert_eq!(service.problem(Method::GET, &waiting[0], None).await.0, 404);
-    let anew = Client::new().get(format!("{}{}", service.serve().await, waiting[2])).send().await.unwrap();
+    let anew = Client::new()
+        .get(format!("{}{}", service.serve().await, waiting[2]))
+        .bearer_auth(&service.key)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(anew.status(), StatusCode::NOT_FOUND);
 }
 

@@ -101,8 +101,8 @@ async fn one_row_in_any_table_altered_by_hand_is_named_with_its_table_its_key_an
     let tables = columns(indexed.pool()).await;
     assert!(tables.len() > 15, "{tables:?}");
     for (table, columns) in tables {
-        // What a revert would need, and the tree's nodes, of which there are none before 256 events.
-        if ["undo", "provisional_stretches", "tree_nodes"].contains(&table.as_str()) {
+        // What a revert would need, what an upgrade left to do, and the tree's nodes, of which there are none before 256 events.
+        if ["undo", "provisional_stretches", "rollups_due", "tree_nodes"].contains(&table.as_str()) {
             continue;
         }
         // What is not the chain's, and where rows are kept.

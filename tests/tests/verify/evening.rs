@@ -34,6 +34,8 @@ impl Evening {
         let t = TokenPlatform::granting(|platform| TestToken::new(platform, SPL_TOKEN), 0, &all);
         let streamers = RuleDefinition {
             scope: Scope::UserStreamer as u8,
+            // None of the users here are held out.
+            holdout_bps: 1,
             ..always(4, EffectEntry::Fixed { asset: 1, amount: 7 })
         };
         for rule in [first_recharge(), weekend_bonus(), streamers] {

@@ -1,20 +1,16 @@
 //! The transactions that publish a draft, for an admin's wallet or the members of a multisig to sign.
 
 use crate::{
-    drafts::{Draft, DraftProblems, Sent},
-    editor::Editor,
-    problem::{Kind, Problem},
-    request::OfPlatform,
+    access::operator::{Editor, Operator},
+    drafts::Draft,
+    problem::{AccessProblems, Kind, Problem},
+    request::{Body, OfPlatform},
+    routes::operators::Private,
     snapshot::Snapshot,
     state::ApiState,
     value::{Address, Instant},
 };
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderValue, header},
-    response::{IntoResponse, Response},
-};
+use axum::extract::State;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rebate_backtest::check_assets;
 use rebate_client::{
@@ -31,6 +27,7 @@ use rebate_core::{
     rule::Rule,
     units::{RuleId, Timestamp},
 };
+use rebate_operators::audit::Outcome;
 use rebate_rulefile::explain::explained;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,7 +110,7 @@ struct Step {
 }
 
 fn invalid(what: impl std::fmt::Display) -> Problem {
-    Problem::new(Kind::InvalidParameter, format!("in the body: {what}"))
+    Problem::new(Kind::InvalidBody, format!("in the body: {what}"))
 }
 
 /// Make the transactions that publish a draft
@@ -124,14 +121,15 @@ fn invalid(what: impl std::fmt::Display) -> Problem {
     path = "/v1/rules/transaction",
     tag = "rules",
     operation_id = "publishRules",
+    security(("operator_key" = ["editor"])),
     request_body = DraftToPublish,
-    responses((status = 200, description = "The transactions.", body = UnsignedTransactions), DraftProblems),
+    responses((status = 200, description = "The transactions.", body = UnsignedTransactions), AccessProblems),
 )]
 pub(crate) async fn transaction(
     State(state): State<ApiState>,
-    _editor: Editor,
-    Sent(sent): Sent<DraftToPublish>,
-) -> Result<Response, Problem> {
+    operator: Operator<Editor>,
+    Body(sent): Body<DraftToPublish>,
+) -> Result<Private<UnsignedTransactions>, Problem> {
     let file = Draft { toml: sent.toml, json: sent.json }.read()?;
     let mut snapshot = Snapshot::take(state.pool(), state.settings().platform.map(|of| Address(of.to_bytes()))).await?;
     let platform = snapshot.platform(OfPlatform { platform: sent.platform }).await?;
@@ -206,7 +204,8 @@ pub(crate) async fn transaction(
         blockhash: lifetime.hash.to_string(),
         last_valid_block_height: lifetime.last_block_height,
     };
-    Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(made)).into_response())
+    operator.log("rules.transaction", &platform.to_string(), Outcome::Done, None).await?;
+    Ok(Private(made))
 }
 
 /// The version of a rule to publish, `None` where the last one says the same and goes on.

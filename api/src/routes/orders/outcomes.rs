@@ -7,6 +7,7 @@ use crate::{
     value::{Address, Amount},
     words::{self, Words},
 };
+use rebate_client::event::OutcomeEntry;
 use rebate_core::{counters::Counters, outcome::Reason, rule::Rule, units};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -118,6 +119,36 @@ pub(in crate::routes) async fn of(
 
 /// The number of [`Reason::Granted`] in the database.
 const GRANTED: i16 = Reason::Granted as i16;
+
+/// What rules did with a payment made at `paid_at`, or what a refund took back, as the event has it.
+///
+/// # Errors
+/// Where a rule is not in the book.
+pub(crate) fn said(
+    book: &Book,
+    words: &dyn Words,
+    (paid_at, now): (i64, i64),
+    entries: &[OutcomeEntry],
+) -> Result<Vec<Outcome>, Problem> {
+    let granted = entries.iter().filter(|entry| entry.reason == Reason::Granted as u8);
+    let paid: Vec<&Rule> = granted
+        .filter_map(|entry| book.version(i32::from(entry.rule), i32::from(entry.version)))
+        .map(|version| &version.rule)
+        .collect();
+    let facts = Facts { paid_at, now, counters: None, paid: &paid };
+    let row = |entry: &OutcomeEntry| Row {
+        journal_index: 0,
+        rule: i32::from(entry.rule),
+        version: i32::from(entry.version),
+        reason: i16::from(entry.reason),
+        clause: i16::from(entry.clause),
+        asset: i16::from(entry.asset),
+        amount: Amount(entry.amount.into()),
+        before: Amount(entry.before.into()),
+        after: Amount(entry.after.into()),
+    };
+    entries.iter().map(|entry| row(entry).shown(book, words, facts)).collect()
+}
 
 /// What rules would do with a payment made at `paid_at`, of which `counters` gives what each counts then.
 ///

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 const AT_ONCE: usize = 1_000;
 
 /// What is not a function of the chain, and why.
-const LEFT_OUT: [(&str, &str); 9] = [
+const LEFT_OUT: [(&str, &str); 10] = [
     ("_sqlx_migrations", "the schema's version, which was checked"),
     ("cursor", "compared with the node's block by itself"),
     ("fanout_positions", "how far the fan-out published"),
@@ -18,6 +18,7 @@ const LEFT_OUT: [(&str, &str); 9] = [
     ("webhook_deliveries", "what became of it"),
     ("integrity", "what the indexer found when it compared"),
     ("journal_months", "where rows are kept, which an upgrade decides too"),
+    ("rollups_due", "what an upgrade has left to add to the roll-ups"),
     ("undo", "what a revert would need; gone once the chain is final"),
     ("provisional_stretches", "what a revert would need; gone once the chain is final"),
 ];
