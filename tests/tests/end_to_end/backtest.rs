@@ -108,7 +108,7 @@ impl Service {
         let pool = rebate_api::database::connect(&self.database.url(), 8, settings.request_timeout).await.unwrap();
         let chain = Arc::new(self.platform.chain.clone());
         let state = ApiState::new(pool, chain, settings, prometheus::Registry::new()).unwrap();
-        let state = state.with_access(Access { operators: Some(self.operators.pool().clone()) });
+        let state = state.with_access(Access { operators: Some(self.operators.pool().clone()), ..Access::default() });
         tokio::spawn(rebate_api::serve(listener, state, self.token.clone()));
         url
     }
