@@ -3,6 +3,7 @@
 use crate::{
     access::Access,
     backtests::Backtests,
+    book::Books,
     connections::Bounds,
     limit::{Limits, Rate},
     live::Live,
@@ -82,6 +83,7 @@ struct Inner {
     limits: Option<Limits>,
     backtests: Backtests,
     live: Arc<Live>,
+    books: Books,
 }
 
 impl ApiState {
@@ -97,8 +99,8 @@ impl ApiState {
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
         let (live, limits) = (Arc::new(Live::new(settings.max_live)), settings.rate.map(Limits::new));
-        let (comparer, backtests) = (Comparer::default(), Backtests::default());
-        let inner = Inner { pool, chain, settings, metrics, comparer, limits, backtests, live };
+        let (comparer, backtests, books) = (Comparer::default(), Backtests::default(), Books::default());
+        let inner = Inner { pool, chain, settings, metrics, comparer, limits, backtests, live, books };
         Ok(Self { inner: Arc::new(inner), access: Arc::new(Access::default()) })
     }
 
@@ -146,6 +148,11 @@ impl ApiState {
     /// Who is told what is new.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.inner.live
+    }
+
+    /// Rules as texts need them.
+    pub(crate) fn books(&self) -> &Books {
+        &self.inner.books
     }
 
     /// Compares the tables with the chain.

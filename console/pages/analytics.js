@@ -44,7 +44,8 @@ export async function show(place, { path, query, signal, offset }) {
     const { measure, ...asked } = Object.fromEntries(new FormData(form));
     history.replaceState(null, '', `#/analytics?${new URLSearchParams({ measure, ...asked })}`);
     const midnight = (date) => (date ? `${date}T00:00:00${offsetName().replace('−', '-')}` : '');
-    const range = { ...asked, from: midnight(asked.from), to: midnight(asked.to) };
+    const by = asked.by === 'none' ? '' : asked.by;
+    const range = { ...asked, by, from: midnight(asked.from), to: midnight(asked.to) };
     chart?.destroy();
     chart = undefined;
     replace(answer, loading());

@@ -30,7 +30,8 @@ for (const [look, options] of [
   ['in Chinese, on a phone by night', { locale: 'zh-CN', colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
 ]) {
   test(`every page is accessible and fits ${look}`, async () => {
-    const { page, end } = await open('/', { as: key, ...options });
+    // What this server was not set up for answers 503.
+    const { page, end } = await open('/', { as: key, expected: ['503'], ...options });
     for (const name of PAGES) {
       await page.goto(`${api}/#/${name}`);
       await page.locator('h1').waitFor();
@@ -199,8 +200,12 @@ test('a wallet of the browser is asked to sign, and shown what', { skip: !drafts
 });
 
 test('analytics show a measure with its definition, as a chart, a table and a CSV', { skip: !(await has('/v1/analytics/{measure}')) }, async () => {
-  const { page, end } = await open('/#/analytics?measure=grants&by=rule&every=day');
-  const { rows, definition } = await ask('/v1/analytics/grants?by=rule&every=day');
+  // The demo's evening is months ago by the clock of its chain, which went on until something expired.
+  const { items } = await ask('/v1/orders?limit=200');
+  const first = items.map(({ paid_at: at }) => at).sort()[0].slice(0, 10);
+  const { page, end } = await open(`/#/analytics?measure=grants&by=rule&every=day&from=${first}`);
+  const { rows, definition } = await ask(`/v1/analytics/grants?by=rule&every=day&from=${first}T00:00:00%2B08:00`);
+  assert.ok(rows.length > 0);
   await page.getByText(definition.text).waitFor();
   await page.locator('tbody tr').nth(rows.length - 1).waitFor();
   assert.equal(await page.locator('tbody tr').count(), rows.length);

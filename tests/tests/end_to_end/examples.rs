@@ -42,4 +42,6 @@ async fn the_examples_do_what_they_say_with_a_client_generated_from_the_descript
     {
         assert!(balances.contains(part), "{part:?} is not in:\n{balances}");
     }
+    let live = said(&typescript, "node", &["build/live.js", base, "1"]).await;
+    assert!(live.contains("the latest order so far: ") && live.contains("ready: "), "{live}");
 }
