@@ -45,7 +45,9 @@ export async function show(place, { path, query, signal, offset }) {
     history.replaceState(null, '', `#/analytics?${new URLSearchParams({ measure, ...asked })}`);
     const midnight = (date) => (date ? `${date}T00:00:00${offsetName().replace('−', '-')}` : '');
     const by = asked.by === 'none' ? '' : asked.by;
-    const range = { ...asked, by, from: midnight(asked.from), to: midnight(asked.to) };
+    // Uplift is of all time since users were exposed.
+    const every = measure === 'uplift' ? '' : asked.every;
+    const range = { ...asked, by, every, from: midnight(asked.from), to: midnight(asked.to) };
     chart?.destroy();
     chart = undefined;
     replace(answer, loading());
