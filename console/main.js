@@ -4,7 +4,7 @@ import { get, path } from './api.js';
 import { h, replace } from './dom.js';
 import { showTimesAt } from './format.js';
 import { follow } from './live.js';
-import { trouble } from './parts.js';
+import { loading, trouble } from './parts.js';
 import { choose, htmlLanguage, language, t } from './words.js';
 import * as analytics from './pages/analytics.js';
 import * as audit from './pages/audit.js';
@@ -125,13 +125,15 @@ async function show() {
     follow: (told) => follow(context.platform, { ...told, signal }),
     again: show,
   };
-  const place = h('div', {});
+  // A page has a heading from the start, whatever it waits for.
+  const name = t(`nav.${section.replace('-', '_') || 'overview'}`);
+  const place = h('div', {}, h('h1', {}, name), loading());
   replace(main, place);
   try {
     await page.show(place, about);
   } catch (error) {
     if (error.name === 'AbortError' || signal.aborted) return;
-    replace(place, trouble(error, t(`nav.${section.replace('-', '_') || 'overview'}`), show));
+    replace(place, h('h1', {}, name), trouble(error, name, show));
   }
 }
 

@@ -9,7 +9,7 @@
 mod frames;
 mod reader;
 
-pub(crate) use frames::LiveEvent;
+pub(crate) use frames::{LiveEvent, LiveFrame};
 
 use crate::{
     language::Language,

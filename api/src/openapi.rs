@@ -2,7 +2,7 @@
 
 mod lenient;
 
-use crate::{problem::Document, routes, state::ApiState};
+use crate::{live::LiveEvent, problem::Document, routes, state::ApiState};
 use std::sync::LazyLock;
 use utoipa::{
     Modify, OpenApi,
@@ -49,7 +49,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "operators", description = "For those who run the platform, by keys with roles: viewer, editor, admin."),
         (name = "operations", description = "For those who run this server."),
     ),
-    components(schemas(Document)),
+    components(schemas(Document, LiveEvent)),
     modifiers(&Security),
 )]
 struct Described;

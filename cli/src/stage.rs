@@ -7,7 +7,10 @@ pub mod oracle;
 use crate::{arguments::ChainKind, cast::Cast};
 use anyhow::Context;
 use oracle::Oracle;
-use rebate_api::{ApiState, Settings, access::Access};
+use rebate_api::{
+    ApiState, Settings,
+    access::{Access, sign_in::SignIn},
+};
 use rebate_client::{
     Pubkey,
     address::PROGRAM,
@@ -39,6 +42,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+
+/// How long a user who signed in stays so.
+const SIGNED_IN: Duration = Duration::from_secs(3_600);
 
 /// How often the indexer asks a validator for a new block.
 const POLL: Duration = Duration::from_millis(50);
@@ -325,7 +331,9 @@ impl Built {
         let api = format!("http://{}", listener.local_addr()?);
         let settings = Settings { max_lag: None, node: Some(node.clone()), ..Settings::new(started.cluster.clone()) };
         let read: Arc<dyn rebate_client::chain::ReadAccounts> = started.chain.clone();
-        let access = Access { operators: Some(operators.clone()), ..Access::default() };
+        let (_, domain) = api.split_once("://").context("the API has an address")?;
+        let sign_in = Some(SignIn::new(domain, &started.cluster, SIGNED_IN, None)?);
+        let access = Access { operators: Some(operators.clone()), sign_in, ..Access::default() };
         let state = ApiState::new(pool.clone(), read, settings, registry)?.with_access(access);
         let draft = Draft { name: "whoever set this stage", role: Role::Admin, expires_at: None };
         let (key, _) = keys::create(operators, &Actor::CommandLine, None, &draft).await?;

@@ -44,6 +44,9 @@ export async function open(path, { expected = [], prepare, as = null, ...options
     /// Nothing went wrong that nobody looked for.
     async end() {
       assert.deepEqual(errors, []);
+      // A request that a route still holds is nobody's any more.
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
+      await context.unrouteAll({ behavior: 'ignoreErrors' });
       await context.close();
     },
   };

@@ -20,6 +20,24 @@ use utoipa::ToSchema;
 /// How many milliseconds a client waits before it comes back.
 const RETRY: u32 = 1_000;
 
+/// A server-sent event. Only described: it is written by hand.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is there for its description")]
+pub(crate) struct LiveFrame {
+    /// What it tells: `ready`, `reverted`, or what happened.
+    #[schema(required = false, example = "payment")]
+    event: String,
+    /// What a client comes back with.
+    #[schema(required = false)]
+    id: String,
+    /// JSON: of what happened, a `LiveEvent`.
+    #[schema(required = false)]
+    data: String,
+    /// In how many milliseconds a client whose connection broke comes back.
+    #[schema(required = false, minimum = 0, example = 1_000)]
+    retry: u32,
+}
+
 /// What a server-sent event says: its `data`.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LiveEvent {

@@ -2,7 +2,7 @@
 
 use crate::{
     language,
-    live::{Client, LiveEvent},
+    live::{Client, LiveFrame},
     problem::{Problem, Problems},
     request::{OfPlatform, Query},
     snapshot::Snapshot,
@@ -58,8 +58,8 @@ pub(crate) struct Wanted {
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that the client has."),
     ),
     responses(
-        (status = 200, description = "What is new, without end; this is what an event's `data` says.",
-         body = LiveEvent, content_type = "text/event-stream"),
+        (status = 200, description = "What is new, without end. The `data` of what happened is a `LiveEvent`.",
+         body = LiveFrame, content_type = "text/event-stream"),
         Problems,
     ),
 )]

@@ -1,7 +1,7 @@
 //! What the chain itself says happened, read transaction by transaction over plain JSON-RPC: nothing here goes through the
 //! code that the indexer reads with.
 
-use crate::network::Network;
+use crate::{deadline::until, network::Network};
 use rebate_client::event::{self, Event, PaymentRecorded};
 use rebate_core::{
     journal::{self, Hash, MAX_PEAKS},
@@ -26,7 +26,21 @@ impl Ledger {
         let mut events = Vec::new();
         for entry in signatures.iter().filter(|entry| entry["err"].is_null()) {
             let how = json!({ "commitment": "confirmed", "encoding": "json", "maxSupportedTransactionVersion": 0 });
-            let transaction = ask(network, "getTransaction", json!([entry["signature"], how])).await;
+            let mut transaction = ask(network, "getTransaction", json!([entry["signature"], how])).await;
+            if transaction.is_null() {
+                // A node that was killed makes its last slots anew, and still lists what was in them before. What the block
+                // of that slot has not is not on the chain.
+                let block = until("the node has the block", async || {
+                    let block = ask(network, "getBlock", json!([entry["slot"], how])).await;
+                    if block.is_null() { Err(format!("not that of {entry}")) } else { Ok(block) }
+                })
+                .await;
+                let mut all = block["transactions"].as_array().unwrap().iter();
+                match all.find(|one| one["transaction"]["signatures"][0] == entry["signature"]) {
+                    Some(found) => transaction = found.clone(),
+                    None => continue,
+                }
+            }
             let groups = transaction["meta"]["innerInstructions"].as_array().unwrap();
             for inner in groups.iter().flat_map(|group| group["instructions"].as_array().unwrap()) {
                 let data = bs58::decode(inner["data"].as_str().unwrap()).into_vec().unwrap();
