@@ -197,7 +197,6 @@ impl Arguments {
             bounds: Bounds {
                 connections: rebate_api::room_for(usize::try_from(self.max_connections)?),
                 head: Duration::from_secs(self.head_timeout),
-                ..Bounds::default()
             },
             ..Settings::new(cluster)
         })
